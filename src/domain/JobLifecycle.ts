@@ -1,0 +1,277 @@
+/**
+ * The one place where provision, steps and release meet.
+ *
+ * `run` takes a whole job to its result. `withEnvironment` opens an environment for an Effect program of yours. Both release what they
+ * provisioned: on success, failure, time-out, cancellation and defects.
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Queue from "effect/Queue"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { missingFor } from "./Capabilities.ts"
+import { contradiction } from "./internal/contradiction.ts"
+import { retrying } from "./internal/retrying.ts"
+import { runSteps, type StepsEnded } from "./internal/stepLoop.ts"
+import * as Stop from "./internal/stop.ts"
+import type { Job, JobSpec } from "./Job.ts"
+import { JobBackend } from "./JobBackend.ts"
+import type { JobEnvironment } from "./JobEnvironment.ts"
+import { BackendDefect, BackendError, fail, TimedOut } from "./JobError.ts"
+import { emit, type JobEvent, JobEvents } from "./JobEvent.ts"
+import { type Conclusion, JobResult, type StepResult } from "./JobResult.ts"
+import type { Step } from "./Step.ts"
+
+/**
+ * Runs a job to its end, and always gives a result: failures of the job, of the infrastructure and of the release are part of it
+ * (`JobResult.orFail` makes errors of them).
+ *
+ * **Details**
+ *
+ * - Interrupting it cancels the job: the running step is stopped (SIGTERM, `timeouts.stopGrace`, SIGKILL), steps with the conditions
+ *   `always` and `cancelled` run, bounded by `timeouts.conclude`, the environment is released, and only then the interruption is done. The
+ *   events tell the result.
+ * - `timeouts.total` does the same, with the conclusion `timeout`.
+ * - What the backend cannot do, and a job that contradicts itself, ends as `error` before anything is provisioned.
+ *
+ * @category running
+ */
+export const run = (job: Job): Effect.Effect<JobResult, never, JobBackend> =>
+  Effect.uninterruptibleMask(
+    Effect.fnUntraced(function* (restore) {
+      const stop = yield* Stop.make
+      const fiber = yield* Effect.forkDetach(conduct(job, stop), { uninterruptible: false })
+      return yield* restore(Fiber.join(fiber)).pipe(
+        Effect.onInterrupt(() =>
+          Effect.andThen(Deferred.succeed(stop.requested, { _tag: "Cancelled" }), Fiber.await(fiber))
+        )
+      )
+    })
+  )
+
+/**
+ * Opens an environment, runs a program with it, and releases it.
+ *
+ * **Details**
+ *
+ * Provisioning is retried as `job.retry` says. The program is interrupted, and the error says why, when `timeouts.total` is over or the
+ * environment is lost. A failed release is told by a `Leaked` event; it never hides what the program gave.
+ *
+ * **Example**
+ *
+ * ```ts
+ * const version = JobLifecycle.withEnvironment(new JobSpec({ name: "version" }))((environment) =>
+ *   JobLifecycle.execute(environment, new ScriptStep({ script: "git --version" })))
+ * ```
+ *
+ * @category running
+ */
+export const withEnvironment =
+  (job: JobSpec) =>
+  <A, E, R>(
+    use: (environment: JobEnvironment) => Effect.Effect<A, E, R>
+  ): Effect.Effect<A, E | BackendError, R | JobBackend> =>
+    Effect.scopedWith((scope) =>
+      Effect.flatMap(Scope.provide(provision(job), scope), (environment) =>
+        Effect.raceFirst(use(environment), Effect.andThen(environment.completion, Effect.never))
+      )
+    ).pipe(
+      Effect.timeoutOrElse({
+        duration: job.timeouts.total,
+        orElse: () => fail(new TimedOut({ phase: "total", after: job.timeouts.total, waitingFor: job.name }))
+      })
+    )
+
+/**
+ * Runs a job, and gives its events as they happen; the last one is `JobFinished`. A slow reader slows the job down. Leaving the stream
+ * early cancels the job, and waits until it is released.
+ *
+ * @category running
+ */
+export const events = (job: Job): Stream.Stream<JobEvent, never, JobBackend> =>
+  Stream.callback<JobEvent, never, JobBackend>(
+    (queue) =>
+      Effect.gen(function* () {
+        const fiber = yield* Effect.forkDetach(
+          Effect.provideService(run(job), JobEvents, { emit: (event) => Queue.offer(queue, event) })
+        )
+        yield* Effect.addFinalizer(() => Effect.andThen(Queue.shutdown(queue), Fiber.interrupt(fiber)))
+        yield* Effect.andThen(Fiber.await(fiber), Queue.end(queue))
+      }),
+    { bufferSize: 64 }
+  )
+
+/**
+ * Runs a step to its end and collects what it writes, for programs inside `withEnvironment`. All of it is kept in memory: for more than
+ * a few megabytes use `environment.start`.
+ *
+ * @category running
+ */
+export const execute = (environment: JobEnvironment, step: Step): Effect.Effect<Executed, BackendError> =>
+  Effect.scopedWith(
+    Effect.fnUntraced(function* (scope) {
+      const running = yield* Scope.provide(environment.start(step), scope)
+      const text = { stdout: "", stderr: "" }
+      const decoders = { stdout: new TextDecoder(), stderr: new TextDecoder() }
+      yield* Stream.runForEach(running.output, ({ bytes, stream }) =>
+        Effect.sync(() => {
+          text[stream] += decoders[stream].decode(bytes, { stream: true })
+        })
+      )
+      return { exitCode: yield* running.exitCode, ...text }
+    })
+  )
+
+/** @category models */
+export interface Executed {
+  readonly exitCode: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** Scoped; with retries, the deadline of the phase, and events. */
+const provision = (job: JobSpec): Effect.Effect<JobEnvironment, BackendError, JobBackend | Scope.Scope> =>
+  Effect.gen(function* () {
+    const backend = yield* JobBackend
+    const outer = yield* JobEvents
+    let waitingFor = `the ${backend.name} backend`
+    yield* emit({ _tag: "PhaseStarted", job: job.name, phase: "provision" })
+    const environment = yield* retrying(job, "provision", backend.provision(job)).pipe(
+      Effect.provideService(JobEvents, {
+        emit: (event) => {
+          if (event._tag === "Waiting") waitingFor = event.reason
+          return outer.emit(event)
+        }
+      }),
+      Effect.timeoutOrElse({
+        duration: job.timeouts.provision,
+        orElse: () =>
+          Effect.suspend(() => fail(new TimedOut({ phase: "provision", after: job.timeouts.provision, waitingFor })))
+      })
+    )
+    yield* emit({ _tag: "EnvironmentReady", job: job.name, environment: environment.name })
+    return environment
+  })
+
+/** The whole story of one job. Never interrupted: it learns of a cancel through `stop`, and ends in order. */
+const conduct = Effect.fnUntraced(function* (
+  job: Job,
+  stop: Stop.Stop
+): Effect.fn.Return<JobResult, never, JobBackend> {
+  const backend = yield* JobBackend
+  const outer = yield* JobEvents
+  const leaks: Array<BackendError> = []
+  const listening = Effect.provideService(JobEvents, {
+    emit: (event) => {
+      if (event._tag === "Leaked") leaks.push(event.error)
+      return outer.emit(event)
+    }
+  })
+  const startedAt = yield* Clock.currentTimeMillis
+  yield* emit({ _tag: "JobStarted", job: job.name, backend: backend.name, steps: job.steps.length })
+  const timers = yield* Effect.forkDetach(watchTime(job, stop))
+
+  let ended = yield* listening(attempt(job, stop))
+  for (let tries = 1; job.retry.rerun && tries < job.retry.attempts && isInfrastructure(ended); tries++) {
+    const error = ended.error!
+    yield* emit({ _tag: "Retrying", job: job.name, what: "job", attempt: tries + 1, of: job.retry.attempts, error })
+    ended = yield* listening(attempt(job, stop))
+  }
+  yield* Fiber.interrupt(timers)
+  const result = new JobResult({
+    job: job.name,
+    ...ended,
+    leaks,
+    startedAt,
+    duration: (yield* Clock.currentTimeMillis) - startedAt
+  })
+  yield* emit({ _tag: "JobFinished", job: job.name, result })
+  return result
+})
+
+/** Asks the job to stop when its time is over, and makes the stop final when that takes too long. */
+const watchTime = Effect.fnUntraced(function* (job: Job, stop: Stop.Stop) {
+  const { conclude, total } = job.timeouts
+  const timeout = new BackendError({
+    reason: new TimedOut({ phase: "total", after: total, waitingFor: `the steps of ${job.name}` })
+  })
+  const timer = yield* Effect.forkChild(
+    Effect.andThen(Effect.sleep(total), Deferred.succeed(stop.requested, { _tag: "OutOfTime", error: timeout }))
+  )
+  const reason = yield* Deferred.await(stop.requested)
+  yield* Fiber.interrupt(timer)
+  yield* emit({
+    _tag: "Stopping",
+    job: job.name,
+    why: reason._tag === "Cancelled" ? "cancelled" : reason.error.message
+  })
+  yield* Effect.sleep(conclude)
+  yield* Deferred.succeed(stop.final, undefined)
+})
+
+interface Ended {
+  readonly conclusion: Conclusion
+  readonly error?: BackendError
+  readonly steps: ReadonlyArray<StepResult>
+}
+
+const isInfrastructure = (ended: Ended) => ended.conclusion === "error" && ended.error?.retryable === true
+
+/** Provision, steps, release, once. */
+const attempt = Effect.fnUntraced(function* (job: Job, stop: Stop.Stop): Effect.fn.Return<Ended, never, JobBackend> {
+  const refused = refusal(job, yield* JobBackend)
+  if (refused !== undefined) return { conclusion: "error", error: refused, steps: [] }
+  const scope = yield* Scope.make()
+  const exit = yield* Effect.exit(attemptIn(job, stop, scope))
+  yield* emit({ _tag: "PhaseStarted", job: job.name, phase: "release" })
+  yield* Scope.close(scope, exit)
+  return Exit.isSuccess(exit) ? exit.value : { ...failedBy(asError(exit.cause)), steps: [] }
+})
+
+const attemptIn = Effect.fnUntraced(function* (job: Job, stop: Stop.Stop, scope: Scope.Scope) {
+  const provisioned = yield* Effect.raceFirst(
+    Effect.result(Scope.provide(provision(job), scope)),
+    Deferred.await(stop.requested)
+  )
+  switch (provisioned._tag) {
+    case "Cancelled":
+      return { conclusion: "cancelled", steps: [] } satisfies Ended
+    case "OutOfTime":
+      return { ...failedBy(provisioned.error), steps: [] }
+    case "Failure":
+      return { ...failedBy(provisioned.failure), steps: [] }
+  }
+  yield* emit({ _tag: "PhaseStarted", job: job.name, phase: "steps" })
+  return concluded(yield* runSteps(job, provisioned.success, stop))
+})
+
+/** A stop decides; else the first step that did not succeed. */
+const concluded = ({ steps, stopped }: StepsEnded): Ended => {
+  if (stopped !== undefined) {
+    return stopped._tag === "Cancelled" ? { conclusion: "cancelled", steps } : { ...failedBy(stopped.error), steps }
+  }
+  const decisive = steps.find(({ conclusion }) => conclusion !== "success" && conclusion !== "skipped")
+  if (decisive === undefined) return { conclusion: "success", steps }
+  return {
+    conclusion: decisive.conclusion,
+    steps,
+    ...(decisive.error === undefined ? {} : { error: decisive.error })
+  }
+}
+
+const failedBy = (error: BackendError) => ({
+  conclusion: error.reason._tag === "TimedOut" ? ("timeout" as const) : ("error" as const),
+  error
+})
+
+const asError = (cause: Cause.Cause<unknown>): BackendError =>
+  new BackendError({ reason: new BackendDefect({ detail: Cause.pretty(cause) }) })
+
+const refusal = (job: Job, backend: JobBackend["Service"]): BackendError | undefined => {
+  const lacking = missingFor(backend.name, backend.capabilities, job) ?? contradiction(job)
+  return lacking === undefined ? undefined : new BackendError({ reason: lacking })
+}

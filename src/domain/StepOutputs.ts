@@ -1,0 +1,53 @@
+/**
+ * The file format in which a step writes its outputs: GitHub's, as of actions/runner 2.336.
+ *
+ * A line is `NAME=VALUE`, or opens a block `NAME<<DELIMITER` that ends with a line that is only the delimiter. Which of the two it is,
+ * is told by which of `=` and `<<` comes first. Empty lines are skipped; line ends may be `\n` or `\r\n`.
+ */
+import * as Result from "effect/Result"
+
+/** The variable that names the file. */
+export const variable = "JOBSCOPE_OUTPUT"
+
+/** Name of the file among the step's files. */
+export const fileName = "jobscope_output"
+
+/**
+ * Reads the file; the failure is a sentence with the line's number. A name that is set twice has its last value.
+ *
+ * @category parsing
+ */
+export const parse = (text: string): Result.Result<Record<string, string>, string> => {
+  const lines = text.split(/\r?\n/)
+  const entries = new Map<string, string>()
+  for (let index = 0; index < lines.length; index++) {
+    const line = lines[index]!
+    if (line === "") continue
+    const equals = line.indexOf("=")
+    const heredoc = line.indexOf("<<")
+    if (equals >= 0 && (heredoc < 0 || equals < heredoc)) {
+      if (equals === 0) return Result.fail(`line ${index + 1}: no name before "="`)
+      entries.set(line.slice(0, equals), line.slice(equals + 1))
+    } else if (heredoc >= 0) {
+      const name = line.slice(0, heredoc)
+      const delimiter = line.slice(heredoc + 2)
+      if (name === "") return Result.fail(`line ${index + 1}: no name before "<<"`)
+      if (delimiter === "") return Result.fail(`line ${index + 1}: no delimiter after "<<"`)
+      const end = lines.indexOf(delimiter, index + 1)
+      if (end < 0) return Result.fail(`line ${index + 1}: the delimiter "${delimiter}" never comes`)
+      entries.set(name, lines.slice(index + 1, end).join("\n"))
+      index = end
+    } else {
+      return Result.fail(`line ${index + 1}: expected NAME=VALUE or NAME<<DELIMITER`)
+    }
+  }
+  return Result.succeed(Object.fromEntries(entries))
+}
+
+/**
+ * Writes one output so that `parse` reads it back. `delimiter` must not be a line of the value.
+ *
+ * @category encoding
+ */
+export const render = (name: string, value: string, delimiter: string): string =>
+  /[\r\n]/.test(value) || name.includes("<<") ? `${name}<<${delimiter}\n${value}\n${delimiter}\n` : `${name}=${value}\n`

@@ -1,0 +1,23 @@
+/**
+ * The public API on one page. Each module is importable alone too: `jobscope/domain/JobLifecycle`.
+ *
+ * Backends are not here, so that none is loaded without need: `jobscope/backends/local/LocalBackend` and its siblings, and
+ * `jobscope/testing` for tests.
+ */
+export * as BackendDriver from "./domain/BackendDriver.ts"
+export * as Capabilities from "./domain/Capabilities.ts"
+export * as Container from "./domain/Container.ts"
+export * as EnvironmentHandle from "./domain/EnvironmentHandle.ts"
+export * as EnvVars from "./domain/EnvVars.ts"
+export * as Job from "./domain/Job.ts"
+export * as JobBackend from "./domain/JobBackend.ts"
+export * as JobEnvironment from "./domain/JobEnvironment.ts"
+export * as JobError from "./domain/JobError.ts"
+export * as JobEvent from "./domain/JobEvent.ts"
+export * as JobLifecycle from "./domain/JobLifecycle.ts"
+export * as JobResult from "./domain/JobResult.ts"
+export * as LineSplitter from "./domain/LineSplitter.ts"
+export * as OwnedResource from "./domain/OwnedResource.ts"
+export * as Reaper from "./domain/Reaper.ts"
+export * as Step from "./domain/Step.ts"
+export * as StepOutputs from "./domain/StepOutputs.ts"
