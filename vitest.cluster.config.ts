@@ -1,0 +1,18 @@
+import { defineConfig, mergeConfig } from "vitest/config"
+import base from "./vitest.config.ts"
+
+/** The suites that need a real Kubernetes: whatever cluster KUBECONFIG names, one file at a time. */
+export default defineConfig(
+  mergeConfig(
+    { ...base, test: { ...base.test, include: [], exclude: [] } },
+    defineConfig({
+      test: {
+        include: ["test/cluster/**/*.test.ts"],
+        fileParallelism: false,
+        testTimeout: 180_000,
+        hookTimeout: 300_000,
+        passWithNoTests: true
+      }
+    })
+  )
+)

@@ -1,0 +1,4 @@
+import { addEqualityTesters } from "@effect/vitest"
+
+// Effect's own data types compare by value in assertions.
+addEqualityTesters()
