@@ -60,4 +60,15 @@ describe("package-lock.json", () => {
       assert.isUndefined(entry.resolved, path)
     }
   })
+
+  it("has the packages of every platform, without which npm ci refuses it", () => {
+    const missing: Array<string> = []
+    for (const [path, entry] of Object.entries<{ optionalDependencies?: Record<string, string> }>(lock.packages)) {
+      for (const name of Object.keys(entry.optionalDependencies ?? {})) {
+        const key = `node_modules/${name}`
+        if (!(key in lock.packages || `${path}/${key}` in lock.packages)) missing.push(name)
+      }
+    }
+    assert.deepStrictEqual(missing, [], "`node scripts/complete-lock.ts` adds them")
+  })
 })
