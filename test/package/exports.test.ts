@@ -75,6 +75,27 @@ process.exit()
     }
   })
 
+  it("has types that resolve in an application, also those that they are made of", () => {
+    const imports = exported.map((specifier, index) => `export * as m${index} from ${JSON.stringify(specifier)}`)
+    writeFileSync(join(app, "types.ts"), imports.join("\n"))
+    const options = [
+      "--module",
+      "nodenext",
+      "--target",
+      "es2023",
+      "--strict",
+      "--exactOptionalPropertyTypes",
+      "--noEmit"
+    ]
+    const { stdout } = spawnSync("tsc", [...options, "--skipLibCheck", "false", "types.ts"], {
+      cwd: app,
+      encoding: "utf8"
+    })
+    // Other people's declarations are checked as well, and are theirs.
+    const ours = stdout.split("\n").filter((line) => /^(?:types\.ts|node_modules\/jobscope)|^error/.test(line))
+    assert.deepStrictEqual(ours, [])
+  })
+
   it("has the types, the source and the maps beside the code", () => {
     const published = new Set(globSync("**/*", { cwd: join(app, "node_modules/jobscope") }))
     for (const file of files) {
