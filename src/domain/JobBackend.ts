@@ -149,7 +149,11 @@ export const fromDriver = (driver: BackendDriver): JobBackend["Service"] => {
     if (handle.backend !== driver.name) return yield* fail(foreign(driver, handle))
     if (!driver.capabilities.handOver) return yield* fail(noHandOver(driver))
     const custody: Custody = { released: false, handedOver: true }
-    yield* Effect.addFinalizer(() => Effect.sync(() => void (custody.released = true)))
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        custody.released = true
+      })
+    )
     return yield* guarded(driver, yield* driver.attach(handle), handle, custody)
   })
 

@@ -175,6 +175,25 @@ export class ProvisionFailed extends Schema.TaggedError<ProvisionFailed>()("Prov
 }
 
 /** @category errors */
+export class StorageFailed extends Schema.TaggedError<StorageFailed>()("StorageFailed", {
+  /** What it was for: `removing the job's directory`. */
+  operation: Schema.String,
+  detail: Schema.String,
+  /** Whether the cause may go away by itself. */
+  transient: Schema.Boolean
+}) {
+  override get message() {
+    return `Files could not be read or written (${this.operation}): ${this.detail}`
+  }
+  get advice() {
+    return "Check free space, permissions and the state of that file system."
+  }
+  get retryable() {
+    return this.transient
+  }
+}
+
+/** @category errors */
 export class StepStartFailed extends Schema.TaggedError<StepStartFailed>()("StepStartFailed", {
   detail: Schema.String,
   /** Whether the cause may go away by itself. */
@@ -304,6 +323,7 @@ export const Reason = Schema.Union([
   EnvironmentLost,
   ServiceUnhealthy,
   ProvisionFailed,
+  StorageFailed,
   StepStartFailed,
   ReleaseFailed,
   TimedOut,

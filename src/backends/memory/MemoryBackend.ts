@@ -23,6 +23,7 @@ import type { Completion, RunningStep } from "../../domain/JobEnvironment.ts"
 import { BackendError, Conflict, EnvironmentLost, fail } from "../../domain/JobError.ts"
 import { matches, OwnedResource } from "../../domain/OwnedResource.ts"
 import type { Step } from "../../domain/Step.ts"
+import { emptyEnvironment, type MemoryEnvironment } from "./internal/memoryEnvironment.ts"
 import { startProcess, workspacePath } from "./internal/memoryProcess.ts"
 import { type EnvironmentProgram, ofLabels, ofStep, type StepProgram } from "./MemoryProgram.ts"
 import * as MemoryWorld from "./MemoryWorld.ts"
@@ -57,7 +58,7 @@ export const capabilities: Capabilities = {
  */
 export const make = Effect.fnUntraced(function* (options: Options = {}) {
   const world = yield* MemoryWorld.MemoryWorld
-  const mine = new Set<MemoryWorld.MemoryEnvironment>()
+  const mine = new Set<MemoryEnvironment>()
   yield* Effect.addFinalizer(() => {
     const forgotten = [...mine].filter(
       ({ custody, name, releaseTried }) => custody === "held" && !releaseTried && world.environments.has(name)
@@ -78,7 +79,7 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
       return yield* fail(new Conflict({ resource: `environment ${name}`, detail: "it exists already" }))
     }
     yield* world.record({ _tag: "Provisioning", environment: name })
-    const environment = yield* MemoryWorld.emptyEnvironment(name, spec)
+    const environment = yield* emptyEnvironment(name, spec)
     world.environments.set(name, environment)
     mine.add(environment)
     environment.resources.add("Environment")
@@ -104,7 +105,7 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
     return Effect.as(world.record({ _tag: "Adopted", environment: name }), opened(environment))
   }
 
-  const opened = (environment: MemoryWorld.MemoryEnvironment): DriverEnvironment => ({
+  const opened = (environment: MemoryEnvironment): DriverEnvironment => ({
     facts: {
       os: "memory",
       arch: "memory",
@@ -125,7 +126,7 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
     })
   })
 
-  const start = Effect.fnUntraced(function* (environment: MemoryWorld.MemoryEnvironment, step: Step) {
+  const start = Effect.fnUntraced(function* (environment: MemoryEnvironment, step: Step) {
     const program = options.step?.(step, environment.spec) ?? ofStep(step)
     for (const { exit, step: other } of environment.processes) {
       if (other === step && !Deferred.isDoneUnsafe(exit)) {
@@ -144,11 +145,13 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
         ? Effect.void
         : world.lose(environment.name, new BackendError({ reason: program.lose }))
     const process = yield* Effect.acquireRelease(startProcess(environment, step, program, lose), (process) =>
-      process.signal("SIGTERM").pipe(
-        Effect.andThen(Effect.exit(Deferred.await(process.exit))),
-        Effect.timeoutOption(environment.spec.timeouts.stopGrace),
-        Effect.andThen(process.kill)
-      )
+      process
+        .signal("SIGTERM")
+        .pipe(
+          Effect.andThen(Effect.exit(Deferred.await(process.exit))),
+          Effect.timeoutOption(environment.spec.timeouts.stopGrace),
+          Effect.andThen(process.kill)
+        )
     )
     yield* world.record({ _tag: "StepStarted", environment: environment.name, step })
     const running: RunningStep = {

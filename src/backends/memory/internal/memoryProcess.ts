@@ -9,7 +9,7 @@ import type { OutputChunk } from "../../../domain/JobEnvironment.ts"
 import type { BackendError } from "../../../domain/JobError.ts"
 import type { Step } from "../../../domain/Step.ts"
 import type { Instruction, StepProgram } from "../MemoryProgram.ts"
-import type { MemoryEnvironment } from "../MemoryWorld.ts"
+import type { MemoryEnvironment, MemoryProcess } from "./memoryEnvironment.ts"
 
 const signalNumbers: Readonly<Record<string, number>> = {
   SIGHUP: 1,
@@ -18,16 +18,6 @@ const signalNumbers: Readonly<Record<string, number>> = {
   SIGUSR1: 10,
   SIGUSR2: 12,
   SIGTERM: 15
-}
-
-/** A step that runs in the world: it obeys its program, and signals. */
-export interface MemoryProcess {
-  readonly step: Step
-  readonly exit: Deferred.Deferred<number, BackendError>
-  readonly output: Stream.Stream<OutputChunk>
-  readonly signal: (signal: string) => Effect.Effect<void>
-  readonly kill: Effect.Effect<void>
-  readonly files: Map<string, string>
 }
 
 /** A full pipe makes the writer wait, so output has a bound. */
