@@ -1,9 +1,10 @@
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
@@ -159,12 +160,20 @@ const timedOut = (name: string, after: Duration.Duration): Outcome => ({
 
 const failedBy = (error: BackendError): Outcome => ({ outcome: "error", error })
 
-/** Politely, while its last words are still read; closing its scope then removes what is left. */
-const stopRunning = (running: RunningStep, grace: Duration.Duration) =>
-  Effect.andThen(
-    Effect.ignore(running.signal("SIGTERM")),
-    Effect.raceFirst(Effect.exit(running.exitCode), Effect.sleep(grace))
+/** How long the end is waited for after SIGKILL, before closing the step's scope takes over. */
+const killPatience = Duration.seconds(2)
+
+/** Politely first, and all the time its last words are still read. */
+const stopRunning = (running: RunningStep, grace: Duration.Duration) => {
+  const endAfter = (signal: "SIGTERM" | "SIGKILL", patience: Duration.Duration) =>
+    Effect.andThen(
+      Effect.ignore(running.signal(signal)),
+      Effect.timeoutOption(Effect.exit(running.exitCode), patience)
+    )
+  return Effect.flatMap(endAfter("SIGTERM", grace), (ended) =>
+    Option.isSome(ended) ? Effect.void : endAfter("SIGKILL", killPatience)
   )
+}
 
 /** The step has ended by itself: reads its outputs, after a failure too. */
 const settled = Effect.fnUntraced(function* (job: Job, running: RunningStep, exitCode: number) {
