@@ -1,0 +1,289 @@
+/**
+ * Runs jobs as the main program of a process: shows what happens, cancels in order when asked to, and exits with a code that says what
+ * came of it (`ExitCode`).
+ *
+ * **Example**
+ *
+ * ```ts
+ * JobMain.runMain(JobLifecycle.run(job).pipe(Effect.provide(LocalBackend.layer())))
+ * ```
+ */
+import { Console as NodeConsole } from "node:console"
+import { writeSync } from "node:fs"
+import { Writable } from "node:stream"
+import * as Clock from "effect/Clock"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import { type JobEvent, JobEvents } from "../../domain/JobEvent.ts"
+import type { JobResult } from "../../domain/JobResult.ts"
+import * as ExitCode from "./ExitCode.ts"
+import * as HeldEnvironments from "./HeldEnvironments.ts"
+import * as LiveRenderer from "./LiveRenderer.ts"
+import * as Outlet from "./Outlet.ts"
+import * as OutputSettings from "./OutputSettings.ts"
+import * as PlainRenderer from "./PlainRenderer.ts"
+import * as Renderer from "./Renderer.ts"
+import * as StopSignals from "./StopSignals.ts"
+import * as Style from "./Style.ts"
+import * as Summary from "./Summary.ts"
+
+/** @category options */
+export interface Options extends OutputSettings.Wanted {
+  /** Show at the end what came of each job. Default: yes, unless the renderer is `silent`. */
+  readonly summary?: boolean | undefined
+}
+
+/**
+ * Runs a program to its end, and ends the process.
+ *
+ * **Details**
+ *
+ * - The events of its jobs are shown on stdout, live on a terminal, as plain lines elsewhere; then a summary. A slow reader slows the jobs
+ *   down, and costs no memory.
+ * - The first SIGINT, SIGTERM or SIGHUP interrupts the program, which cancels its jobs: steps are stopped, environments released. A second
+ *   one stops waiting, and prints the commands that remove what may be left. Either way the exit code is 130, 143 or 129.
+ * - A stdout that nobody reads any more cancels too, with 141.
+ * - The process ends when the program does, whatever timers and connections are still open, and after everything is written.
+ * - A program that waits when nothing is left that could wake it up is interrupted, and exits with 1.
+ *
+ * **Gotchas**
+ *
+ * What writes to the terminal itself, such as a plain `console.log`, gets into the live lines. `Effect.log` and `Console.log` do not.
+ *
+ * @category running
+ */
+export const runMain = <E>(
+  program: Effect.Effect<JobResult | ReadonlyArray<JobResult>, E>,
+  options: Options = {}
+): void => {
+  const settings = Effect.runSync(readSettings(options))
+  const style = Style.make(settings.color)
+  const renderer = makeRenderer(settings, style)
+  const live = settings.renderer === "live"
+  const results: Array<JobResult> = []
+  let held = HeldEnvironments.none
+  let heard: StopSignals.Heard | undefined
+  /** What decides the exit code, unless the program does. */
+  let forced: number | undefined
+  /** The program has ended, and only its last words are on their way. */
+  let ended = false
+  /** The program has not ended, and is not waited for. */
+  let abandoned = false
+  let fiber: Fiber.Fiber<JobResult | ReadonlyArray<JobResult>, E> | undefined
+
+  const stdout = Outlet.make(process.stdout, () => {
+    if (ended) return
+    if (forced === undefined) {
+      forced = ExitCode.outputClosed
+      tell(StopSignals.cancelling("stdout is closed", held))
+    }
+    fiber?.interruptUnsafe(fiber.id)
+  })
+  const stderr = Outlet.make(process.stderr)
+  /** Lines of our own: into the live picture, and elsewhere not into what may be data. */
+  const tell = (text: string) =>
+    live && !stdout.closed() ? stdout.write(renderer.above(text, now())) : stderr.write(text)
+
+  // ---- what happens is shown
+
+  let cutOff = false
+  const emit = (event: JobEvent): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      if (abandoned) return Effect.void
+      held = HeldEnvironments.update(held, event)
+      if (event._tag === "JobFinished") results.push(event.result)
+      if (cutOff && event._tag === "StepOutput") return Effect.void
+      stdout.write(renderer.event(event))
+      if (renderer.moving()) startTicking()
+      return cutOff ? Effect.void : stdout.ready
+    })
+
+  let ticking = false
+  /** Only as long as something moves: a timer for nothing would hide that the program is stuck. */
+  const startTicking = () => {
+    if (ticking) return
+    ticking = true
+    const tick = Effect.sync(() => {
+      if (!abandoned && !stdout.full()) stdout.write(renderer.tick(now()))
+    })
+    Effect.runFork(
+      Effect.delay(tick, "100 millis").pipe(
+        Effect.repeat({ while: () => renderer.moving() }),
+        Effect.ensuring(
+          Effect.sync(() => {
+            ticking = false
+          })
+        )
+      )
+    )
+  }
+
+  /**
+   * Whoever cancels because nothing moves any more may have stopped reading too, as with a pager: then a cancel that waits for its reader
+   * never gets to the release. So from the cancel on, output is left out while the reader is behind for too long.
+   */
+  const watchReader = Effect.gen(function* () {
+    while (!ended) {
+      const behind = stdout.full()
+      yield* Effect.sleep("500 millis")
+      const stuck = behind && stdout.full()
+      if (stuck) {
+        cutOff = true
+        stdout.letGo()
+      } else if (cutOff && !stdout.full()) {
+        cutOff = false
+        stdout.write(renderer.above("(output was left out here: nobody read it)\n", now()))
+      }
+    }
+  })
+
+  // ---- it is asked to stop
+
+  const onSignal = (signal: ExitCode.StopSignal) => {
+    const next = { signal, at: now() }
+    const meaning = StopSignals.meaning(heard, next)
+    if (meaning === "echo") return
+    heard = next
+    if (meaning === "abandon" || ended) {
+      abandon(`${signal}: not waiting any more`, ExitCode.ofSignal(signal))
+      return
+    }
+    forced = ExitCode.ofSignal(signal)
+    tell(StopSignals.cancelling(signal, held))
+    Effect.runFork(watchReader)
+    fiber?.interruptUnsafe(fiber.id)
+  }
+
+  const abandon = (why: string, code: number) => {
+    if (abandoned) process.exit(code)
+    abandoned = true
+    stdout.write(renderer.end())
+    stderr.write(StopSignals.abandoning(why, held))
+    held = HeldEnvironments.none
+    const flushed = Effect.all([stdout.flushed, stderr.flushed], { concurrency: 2 })
+    Effect.runFork(
+      Effect.ensuring(
+        Effect.timeoutOption(flushed, "1 second"),
+        Effect.sync(() => process.exit(code))
+      )
+    )
+  }
+
+  // ---- it ends
+
+  const finish = (exit: Exit.Exit<JobResult | ReadonlyArray<JobResult>, E>) => {
+    if (abandoned) return
+    ended = true
+    const code = forced ?? ExitCode.ofExit(exit)
+    const shown = allResults(results, exit)
+    const look = { style, ansi: settings.ansi }
+    stdout.write(renderer.end())
+    if (options.summary ?? settings.renderer !== "silent") {
+      const lines = Summary.lines(shown, look)
+      if (lines.length > 0) stdout.write(`\n${lines.join("\n")}\n`)
+    }
+    const problems = Exit.isSuccess(exit) ? [] : Summary.ofCause(exit.cause, shown, look)
+    Effect.runFork(
+      stdout.flushed.pipe(
+        Effect.andThen(Effect.sync(() => stderr.write(problems.map((line) => `${line}\n`).join("")))),
+        Effect.andThen(stderr.flushed),
+        Effect.andThen(Effect.sync(() => process.exit(code)))
+      )
+    )
+  }
+
+  /**
+   * Nothing is left that could wake the program up. `Runtime.makeRunMain` keeps a timer against this, so that a program which waits for
+   * nothing hangs for ever; without it Node would exit with 0, as if all was well. Hence neither.
+   */
+  const onDrained = () => {
+    if (ended || fiber === undefined) return
+    if (forced === undefined) {
+      forced = ExitCode.failure
+      tell("The program waits for something that cannot happen any more: it is interrupted\n")
+      fiber.interruptUnsafe(fiber.id)
+    } else {
+      abandon("The program does not end", forced)
+    }
+  }
+
+  /** The last chance of all: a crash outside of Effect, a `process.exit` of somebody else's, our own. */
+  const onExit = () => {
+    lastWords(1, renderer.pause())
+    if (!ended && HeldEnvironments.removals(held).length > 0) {
+      lastWords(2, StopSignals.abandoning("The process ends before the program", held))
+    }
+  }
+
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, onSignal)
+  if (live) {
+    // Ctrl-Z: the shell gets a terminal with a cursor; after `fg` the next tick draws again.
+    process.on("SIGTSTP", () => {
+      stdout.write(renderer.pause())
+      process.kill(process.pid, "SIGSTOP")
+    })
+  }
+  process.on("beforeExit", onDrained)
+  process.on("exit", onExit)
+
+  const main = Effect.provideService(program, JobEvents, { emit })
+  fiber = Effect.runFork(live ? Effect.provideService(main, Console.Console, consoleOf(tell, settings.color)) : main)
+  fiber.addObserver(finish)
+}
+
+const readSettings = (wanted: Options) =>
+  Effect.map(OutputSettings.variables, (variables) =>
+    OutputSettings.decide({ terminal: process.stdout.isTTY === true, variables }, wanted)
+  )
+
+const makeRenderer = (settings: OutputSettings.OutputSettings, style: Style.Style): Renderer.Renderer => {
+  const { ansi, timestamps } = settings
+  switch (settings.renderer) {
+    case "silent":
+      return Renderer.silent
+    case "plain":
+      return PlainRenderer.make({ style, timestamps, ansi })
+    case "live":
+      return LiveRenderer.make({
+        style,
+        timestamps,
+        size: () => ({ columns: process.stdout.columns || 80, rows: process.stdout.rows || 24 })
+      })
+  }
+}
+
+/** Those that the events told, which a cancelled program has too, and those that the program gave without events. */
+const allResults = (
+  told: ReadonlyArray<JobResult>,
+  exit: Exit.Exit<JobResult | ReadonlyArray<JobResult>, unknown>
+): ReadonlyArray<JobResult> => {
+  const key = ({ job, startedAt }: JobResult) => `${startedAt} ${job}`
+  const known = new Set(told.map(key))
+  return Exit.isSuccess(exit)
+    ? [...told, ...ExitCode.resultsOf(exit.value).filter((result) => !known.has(key(result)))]
+    : told
+}
+
+/** For the program's own logs, in live output. */
+const consoleOf = (write: (text: string) => void, color: boolean): Console.Console => {
+  const stream = new Writable({
+    decodeStrings: false,
+    write: (chunk, _encoding, done) => {
+      write(String(chunk))
+      done()
+    }
+  })
+  return new NodeConsole({ stdout: stream, stderr: stream, colorMode: color })
+}
+
+const now = () => Effect.runSync(Clock.currentTimeMillis)
+
+const lastWords = (descriptor: number, text: string) => {
+  try {
+    if (text !== "") writeSync(descriptor, text)
+  } catch {
+    // Nobody is there to read it.
+  }
+}
