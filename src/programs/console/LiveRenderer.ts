@@ -9,6 +9,7 @@
  * Each redraw is one text: taking the old lines back, what scrolls, the new lines. It is put between the marks for a synchronised
  * update, so that terminals that know them never show half of it.
  */
+import { identity } from "effect/Function"
 import type { JobEvent } from "../../domain/JobEvent.ts"
 import * as JobLines from "./JobLines.ts"
 import type { Renderer } from "./Renderer.ts"
@@ -37,34 +38,40 @@ export const make = ({ maxJobs = 8, size, style, timestamps }: Options): Rendere
   const lines = JobLines.make()
   const format = JobLines.format({ style, timestamps, output: (line) => TerminalText.closed(TerminalText.still(line)) })
   const jobs = new Map<string, Running>()
-  /** Widths of the lines that stand there now. */
-  let drawn: ReadonlyArray<number> = []
+  let area: Area = noArea
+  /** The area stands on the screen. */
+  let drawn = false
   let hidden = false
   let frame = 0
 
   const erase = (columns: number): string => {
-    if (drawn.length === 0) return ""
+    if (!drawn || area.widths.length === 0) return ""
     // A terminal that became narrower has broken the lines since.
-    const rows = drawn.reduce((total, width) => total + Math.max(1, Math.ceil(width / columns)), 0)
+    const rows = area.widths.reduce((total, width) => total + Math.max(1, Math.ceil(width / columns)), 0)
     return `\r${rows > 1 ? `\u001b[${rows - 1}A` : ""}\u001b[J`
   }
 
-  const redraw = (above: string, now: number): string => {
-    const { columns, rows } = size()
-    const area = jobs.size === 0 ? [] : areaOf([...jobs.values()], Math.min(maxJobs, Math.max(1, rows - 3)))
-    const cells = area.map((row) => rowText(row, { columns, now, frame, style }))
-    const cursor = cells.length > 0 === hidden ? "" : hidden ? showCursor : hideCursor
-    const text = erase(columns) + above + cells.map(({ text }) => text).join("\n")
-    hidden = cells.length > 0
-    drawn = cells.map(({ width }) => width)
-    return text === "" && cursor === ""
-      ? ""
-      : `${beginUpdate}${hidden ? cursor : ""}${text}${hidden ? "" : cursor}${endUpdate}`
+  /** Output in many small pieces would otherwise cost a new area each; it changes at the next tick. */
+  const isCurrent = (columns: number): boolean => columns === area.columns && jobs.size > 0
+
+  const redraw = (above: string, now: number, keep: boolean): string => {
+    const screen = size()
+    const erased = erase(screen.columns)
+    if (!keep || !isCurrent(screen.columns)) {
+      area = areaOf([...jobs.values()], { ...screen, maxJobs, now, frame, style })
+    }
+    const shows = area.text !== ""
+    const text = erased + above + area.text
+    const before = shows && !hidden ? hideCursor : ""
+    const after = !shows && hidden ? showCursor : ""
+    hidden = shows
+    drawn = true
+    return text + before + after === "" ? "" : `${beginUpdate}${before}${text}${after}${endUpdate}`
   }
 
   const takeBack = (): string => {
     const text = erase(size().columns) + (hidden ? showCursor : "")
-    drawn = []
+    drawn = false
     hidden = false
     return text
   }
@@ -80,13 +87,14 @@ export const make = ({ maxJobs = 8, size, style, timestamps }: Options): Rendere
       const before = jobs.size
       const found = lines.push(event)
       follow(jobs, event, found)
-      return found.length === 0 && jobs.size === before ? "" : redraw(formatted(found), event.at)
+      const keep = event._tag === "StepOutput"
+      return found.length === 0 && jobs.size === before ? "" : redraw(formatted(found), event.at, keep)
     },
-    above: (text, now) => redraw(text.endsWith("\n") ? text : `${text}\n`, now),
+    above: (text, now) => redraw(text.endsWith("\n") ? text : `${text}\n`, now, true),
     moving: () => jobs.size > 0,
     tick: (now) => {
       frame++
-      return jobs.size === 0 ? "" : redraw("", now)
+      return jobs.size === 0 ? "" : redraw("", now, false)
     },
     pause: takeBack,
     end: () => {
@@ -150,41 +158,62 @@ const follow = (jobs: Map<string, Running>, event: JobEvent, lines: ReadonlyArra
   }
 }
 
-type Row = { readonly running: Running; readonly names: number } | { readonly more: number }
-
-const areaOf = (jobs: ReadonlyArray<Running>, max: number): ReadonlyArray<Row> => {
-  const shown = jobs.length <= max ? jobs : jobs.slice(0, max)
-  const names = Math.min(maxName, Math.max(...shown.map(({ job }) => TerminalText.width(job))))
-  const rows: Array<Row> = shown.map((running) => ({ running, names }))
-  return jobs.length > shown.length ? [...rows, { more: jobs.length - shown.length }] : rows
+/** The lines below, and how wide they are. */
+interface Area {
+  readonly text: string
+  readonly widths: ReadonlyArray<number>
+  /** Of the terminal that it was made for. */
+  readonly columns: number
 }
 
-interface Look {
-  readonly columns: number
+const noArea: Area = { text: "", widths: [], columns: 0 }
+
+interface Look extends Size {
+  readonly maxJobs: number
   readonly now: number
   readonly frame: number
   readonly style: Style
 }
 
-/** A row of the area, never wider than the terminal: the last column stays free, else some terminals begin a new line. */
-const rowText = (row: Row, { columns, frame, now, style }: Look): { readonly text: string; readonly width: number } => {
+const areaOf = (jobs: ReadonlyArray<Running>, look: Look): Area => {
+  if (jobs.length === 0) return noArea
+  const shown = jobs.slice(0, Math.max(1, Math.min(look.maxJobs, look.rows - 3)))
+  const names = Math.min(maxName, Math.max(...shown.map(({ job }) => TerminalText.width(job))))
+  const lines = shown.map((running) => lineOf(partsOf(running, names, look), look.columns))
+  const more = jobs.length - shown.length
+  if (more > 0) lines.push(lineOf([[`… and ${more} more`, look.style.dim]], look.columns))
+  return {
+    text: lines.map(({ text }) => text).join("\n"),
+    widths: lines.map(({ width }) => width),
+    columns: look.columns
+  }
+}
+
+type Part = readonly [text: string, look: (text: string) => string]
+
+const partsOf = (
+  { doing, job, last, since }: Running,
+  names: number,
+  { frame, now, style }: Look
+): ReadonlyArray<Part> => {
+  const preview = TerminalText.flat(last)
+  return [
+    [`${spinner[frame % spinner.length]} `, style.yellow],
+    [TerminalText.pad(TerminalText.cut(job, names), names), style.bold],
+    [`  ${TerminalText.cut(TerminalText.flat(doing), maxDoing)}`, identity],
+    [`  ${Timestamps.running(now - since)}`, style.dim],
+    ...(preview === "" ? [] : [[`  ${preview}`, style.dim] as const])
+  ]
+}
+
+/** A line never wider than the terminal: the last column stays free, else some terminals begin a new line. */
+const lineOf = (parts: ReadonlyArray<Part>, columns: number): { readonly text: string; readonly width: number } => {
   let left = columns - 1
   let text = ""
-  const add = (plain: string, look: (text: string) => string) => {
+  for (const [plain, look] of parts) {
     const part = TerminalText.cut(plain, left)
     left -= TerminalText.width(part)
     text += look(part)
-  }
-  if ("more" in row) {
-    add(`… and ${row.more} more`, style.dim)
-  } else {
-    const { doing, job, last, since } = row.running
-    add(`${spinner[frame % spinner.length]} `, style.yellow)
-    add(TerminalText.pad(TerminalText.cut(job, row.names), row.names), style.bold)
-    add(`  ${TerminalText.cut(TerminalText.flat(doing), maxDoing)}`, (part) => part)
-    add(`  ${Timestamps.running(now - since)}`, style.dim)
-    const preview = TerminalText.flat(last)
-    if (preview !== "") add(`  ${preview}`, style.dim)
   }
   return { text, width: columns - 1 - left }
 }

@@ -145,7 +145,8 @@ const explained = (error: BackendError, style: Style): ReadonlyArray<string> => 
 
 const quoted = (tail: ReadonlyArray<string>, { ansi, style }: Options): ReadonlyArray<string> =>
   tail.map((line) => {
-    const text = ansi ? TerminalText.still(line) : TerminalText.strip(line)
+    const still = TerminalText.still(line)
+    const text = ansi ? still : TerminalText.strip(still)
     return `  ${style.dim("|")} ${style.color ? TerminalText.closed(text) : text}`
   })
 

@@ -33,7 +33,7 @@ export const make = (columns: number): Screen => {
   return {
     write: (text) => {
       // biome-ignore lint/suspicious/noControlCharactersInRegex: it is what a terminal reads
-      for (const [token, body, final] of text.matchAll(/\u001b\[([0-?]*)([@-~])|[^]/gu)) {
+      for (const [token, body, final] of text.matchAll(/\u001b\[([0-?]*)([@-~])|[\s\S]/gu)) {
         if (final !== undefined) sequence(body ?? "", final)
         else if (token === "\n") {
           row++
