@@ -197,6 +197,7 @@ const guarded = Effect.fnUntraced(function* (
     }
     const lacking = missingForStep(driver.name, driver.capabilities, step)
     if (lacking !== undefined) return fail(lacking)
+    if (Deferred.isDoneUnsafe(lost)) return Deferred.await(lost)
     return Effect.map(
       unlessLost(made.start(step)),
       (running): RunningStep => ({

@@ -27,6 +27,7 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
 import type { BackendDriver, DriverEnvironment } from "../../domain/BackendDriver.ts"
 import type { Capabilities } from "../../domain/Capabilities.ts"
@@ -192,7 +193,6 @@ export const make = Effect.fnUntraced(function* (
     return opened(paths, record, spec)
   })
 
-  let steps = 0
   const opened = (paths: JobPaths, record: JobRecord, spec: JobSpec): DriverEnvironment => {
     const { seen: background } = treeOf(paths)
     const setting = { fs, paths, spec, workspace: record.workspace, inherited: base, background }
@@ -207,7 +207,7 @@ export const make = Effect.fnUntraced(function* (
       data: { directory: paths.directory },
       start: (step) =>
         step._tag === "ScriptStep"
-          ? startStep(setting, step, `${Process.pid}-${++steps}`)
+          ? Effect.flatMap(randomId, (id) => startStep(setting, step, id))
           : // `fromDriver` has refused it before, by the capabilities.
             Effect.die("container steps are not supported"),
       completion: Effect.suspend(() => (isGone(paths) ? fail(deleted(paths)) : Effect.sleep("1 second"))).pipe(
@@ -308,6 +308,9 @@ export const layer = (options?: Options): Layer.Layer<JobBackend> =>
   Layer.effect(JobBackend, make(options)).pipe(Layer.provide(NodeFileSystem.layer))
 
 // internal
+
+/** Several processes may start steps in one environment. */
+const randomId = Effect.map(Random.nextIntBetween(0, Number.MAX_SAFE_INTEGER), (id) => id.toString(36))
 
 const nameOf = ({ command, pid }: ProcessEntry) => `${pid} ${command}`
 

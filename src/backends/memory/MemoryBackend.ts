@@ -127,6 +127,11 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
   })
 
   const start = Effect.fnUntraced(function* (environment: MemoryEnvironment, step: Step) {
+    if (world.environments.get(environment.name) !== environment) {
+      return yield* fail(
+        new EnvironmentLost({ cause: "Deleted", detail: `${environment.name} does not exist any more` })
+      )
+    }
     const program = options.step?.(step, environment.spec) ?? ofStep(step)
     for (const { exit, step: other } of environment.processes) {
       if (other === step && !Deferred.isDoneUnsafe(exit)) {

@@ -20,6 +20,8 @@ const stream = Schema.Literals(["stdout", "stderr"]).pipe(defaulted("stdout"))
 export const Instruction = Schema.TaggedUnion({
   Print: { text: Schema.String, stream },
   PrintBytes: { bytes: Schema.Uint8ArrayFromBase64, stream },
+  /** So many bytes, all `x`, in chunks of 64 KiB. */
+  PrintFill: { bytes: Schema.Int, stream },
   /** `line 1` to `line n`, each with its line end. */
   PrintLines: { count: Schema.Int, stream },
   /** The value of a variable, and a line end. */
@@ -34,6 +36,8 @@ export const Instruction = Schema.TaggedUnion({
   PrintFile: { name: Schema.String },
   /** Writes a file in the workspace, which all steps of the environment share. */
   WriteWorkspace: { path: Schema.String, text: Schema.String },
+  /** Waits until a file of the workspace exists: how steps that run together meet. */
+  AwaitWorkspace: { path: Schema.String },
   /** Prints a file of the workspace; a missing one ends the step with exit code 1. */
   PrintWorkspace: { path: Schema.String }
 })

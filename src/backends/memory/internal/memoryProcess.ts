@@ -79,6 +79,15 @@ const obey = (instruction: Instruction, setting: Setting): Effect.Effect<number 
       return write(instruction.text, instruction.stream)
     case "PrintBytes":
       return Effect.as(Queue.offer(pipe, { stream: instruction.stream, bytes: instruction.bytes }), undefined)
+    case "PrintFill":
+      return Effect.as(
+        Effect.forEach(
+          chunkSizes(instruction.bytes),
+          (size) => Queue.offer(pipe, { stream: instruction.stream, bytes: new Uint8Array(size).fill(120) }),
+          { discard: true }
+        ),
+        undefined
+      )
     case "PrintLines":
       return Effect.as(
         Stream.range(1, instruction.count).pipe(
@@ -103,11 +112,20 @@ const obey = (instruction: Instruction, setting: Setting): Effect.Effect<number 
     case "WriteWorkspace":
       environment.workspace.set(instruction.path, instruction.text)
       return Effect.undefined
+    case "AwaitWorkspace":
+      return Effect.as(
+        Effect.repeat(Effect.sleep(5), { until: () => environment.workspace.has(instruction.path) }),
+        undefined
+      )
     case "PrintWorkspace": {
       const text = environment.workspace.get(instruction.path)
       return text === undefined ? Effect.succeed(1) : write(text)
     }
   }
+}
+
+function* chunkSizes(bytes: number) {
+  for (let left = bytes; left > 0; left -= 65536) yield Math.min(left, 65536)
 }
 
 export const workspacePath = (environment: MemoryEnvironment): string =>
