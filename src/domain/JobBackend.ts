@@ -202,7 +202,10 @@ const guarded = Effect.fnUntraced(function* (
       unlessLost(made.start(step)),
       (running): RunningStep => ({
         ...running,
-        output: Stream.interruptWhen(running.output, Deferred.await(lost)),
+        // Not `Stream.interruptWhen`: in effect 4.1.0 it hangs when a fiber yields while the stream ends.
+        output: Stream.transformPull(running.output, (pull) =>
+          Effect.succeed(Effect.raceFirst(pull, Deferred.await(lost)))
+        ),
         exitCode: unlessLost(running.exitCode)
       })
     )

@@ -166,10 +166,7 @@ const killPatience = Duration.seconds(2)
 /** Politely first, and all the time its last words are still read. */
 const stopRunning = (running: RunningStep, grace: Duration.Duration) => {
   const endAfter = (signal: "SIGTERM" | "SIGKILL", patience: Duration.Duration) =>
-    Effect.andThen(
-      Effect.ignore(running.signal(signal)),
-      Effect.timeoutOption(Effect.exit(running.exitCode), patience)
-    )
+    Effect.andThen(Effect.ignore(running.signal(signal)), Effect.timeoutOption(Effect.exit(running.exitCode), patience))
   return Effect.flatMap(endAfter("SIGTERM", grace), (ended) =>
     Option.isSome(ended) ? Effect.void : endAfter("SIGKILL", killPatience)
   )

@@ -77,7 +77,7 @@ export const runMain = <E>(
     if (ended) return
     if (forced === undefined) {
       forced = ExitCode.outputClosed
-      tell(StopSignals.cancelling("stdout is closed", held))
+      tell(StopSignals.outputClosed(held))
     }
     fiber?.interruptUnsafe(fiber.id)
   })

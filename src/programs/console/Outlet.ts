@@ -25,37 +25,47 @@ export interface Outlet {
  * @category constructors
  */
 export const make = (stream: NodeJS.WriteStream, onClosed: () => void = () => {}): Outlet => {
-  const waiting = new Set<() => void>()
+  const ready = makeWaiting()
+  const flushed = makeWaiting()
   let closed = false
-  const letGo = () => {
-    for (const wake of waiting) wake()
-    waiting.clear()
-  }
-  stream.on("drain", letGo)
+  stream.on("drain", ready.wake)
   // Without a listener, EPIPE ends the process at once, with everything that it has left as it is.
   stream.on("error", () => {
     if (closed) return
     closed = true
-    letGo()
+    ready.wake()
+    flushed.wake()
     onClosed()
   })
-  const when = (register: (wake: () => void) => void) =>
-    Effect.callback<void>((resume) => {
-      const wake = () => resume(Effect.void)
-      waiting.add(wake)
-      register(wake)
-      return Effect.sync(() => waiting.delete(wake))
-    })
   return {
     write: (text) => {
       if (!closed && text !== "") stream.write(text)
     },
     full: () => !closed && stream.writableNeedDrain,
-    ready: Effect.suspend(() => (!closed && stream.writableNeedDrain ? when(() => {}) : Effect.void)),
-    letGo,
-    flushed: Effect.suspend(() =>
-      closed || stream.writableLength === 0 ? Effect.void : when((wake) => stream.write("", wake))
-    ),
+    ready: Effect.suspend(() => (!closed && stream.writableNeedDrain ? ready.wait : Effect.void)),
+    letGo: ready.wake,
+    flushed: Effect.suspend(() => {
+      if (closed || stream.writableLength === 0) return Effect.void
+      // Called when all that was written before it is out.
+      stream.write("", flushed.wake)
+      return flushed.wait
+    }),
     closed: () => closed
+  }
+}
+
+/** Any number of fibers that wait for the same. */
+const makeWaiting = () => {
+  const waiting = new Set<() => void>()
+  return {
+    wake: () => {
+      for (const resume of waiting) resume()
+      waiting.clear()
+    },
+    wait: Effect.callback<void>((resume) => {
+      const wake = () => resume(Effect.void)
+      waiting.add(wake)
+      return Effect.sync(() => waiting.delete(wake))
+    })
   }
 }

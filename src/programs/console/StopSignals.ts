@@ -33,14 +33,20 @@ export const meaning = (last: Heard | undefined, next: Heard): "cancel" | "echo"
 const sameKeyPress = 250
 
 /**
- * Said when jobs are cancelled; `why` is a signal, or that the output is closed.
+ * Said when a signal cancels jobs.
  *
  * @category formatting
  */
-export const cancelling = (why: string, held: HeldEnvironments.HeldEnvironments): string => {
-  const count = HeldEnvironments.releasing(held)
-  return `${why}: cancelling${count === 0 ? "" : `, releasing ${counted(count, "environment")}`}; again to stop waiting\n`
-}
+export const cancelling = (signal: StopSignal, held: HeldEnvironments.HeldEnvironments): string =>
+  `${signal}: cancelling${releasing(held)}; again to stop waiting\n`
+
+/**
+ * Said when jobs are cancelled because nobody reads the output any more.
+ *
+ * @category formatting
+ */
+export const outputClosed = (held: HeldEnvironments.HeldEnvironments): string =>
+  `stdout is closed: cancelling${releasing(held)}\n`
 
 /**
  * Said when the process ends without releasing what it has.
@@ -52,4 +58,9 @@ export const abandoning = (why: string, held: HeldEnvironments.HeldEnvironments)
   return removals.length === 0
     ? `${why}\n`
     : `${why}; ${counted(removals.length, "environment")} may be left, remove with:\n${removals.map((removal) => `  ${removal}\n`).join("")}`
+}
+
+const releasing = (held: HeldEnvironments.HeldEnvironments): string => {
+  const count = HeldEnvironments.releasing(held)
+  return count === 0 ? "" : `, releasing ${counted(count, "environment")}`
 }

@@ -7,7 +7,7 @@ import type * as Fiber from "effect/Fiber"
 import * as FiberModule from "effect/Fiber"
 import { MixedScheduler, Scheduler } from "effect/Scheduler"
 
-/** Counts the operations of all fibers that run on it, and acts at one of them. */
+/** Counts the operations of all fibers that run on it; at one of them that fiber yields, and something happens meanwhile. */
 class CountingScheduler extends MixedScheduler {
   count = 0
   private readonly at: number
@@ -20,7 +20,7 @@ class CountingScheduler extends MixedScheduler {
   override shouldYield(fiber: Fiber.Fiber<unknown, unknown>): boolean {
     this.count++
     if (this.count !== this.at) return super.shouldYield(fiber)
-    this.act()
+    queueMicrotask(this.act)
     return true
   }
 }
