@@ -17,6 +17,8 @@ export interface ReapOptions {
   readonly selector?: Selector | undefined
   /** Also remove environments that were handed over longer ago than this. Left out, they stay. */
   readonly handedOverFor?: Duration.Input | undefined
+  /** Remove what is selected whoever holds it: for one environment that somebody names. Default false. */
+  readonly evenHeld?: boolean | undefined
   /** Say what would be removed, and remove nothing. */
   readonly dryRun?: boolean | undefined
 }
@@ -68,7 +70,7 @@ export const reap = Effect.fnUntraced(function* (
     Object.entries(seen),
     Effect.fnUntraced(function* ([environment, resources]): Effect.fn.Return<Reaped> {
       const about = { environment, owner: resources[0]?.owner ?? "", resources }
-      if (!isAbandoned(resources, now, handedOverFor)) return { ...about, outcome: "kept" }
+      if (options.evenHeld !== true && !isAbandoned(resources, now, handedOverFor)) return { ...about, outcome: "kept" }
       if (options.dryRun === true) return { ...about, outcome: "would-remove" }
       const released = yield* Effect.result(backend.release({ environment }))
       return Result.isSuccess(released)

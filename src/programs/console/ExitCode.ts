@@ -21,6 +21,7 @@ export type StopSignal = "SIGHUP" | "SIGINT" | "SIGTERM"
 
 export const success = 0
 export const failure = 1
+export const invalidInput = 2
 export const infrastructure = 3
 export const timeout = 4
 export const cancelled = 130
