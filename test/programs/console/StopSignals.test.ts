@@ -25,6 +25,10 @@ describe("StopSignals", () => {
       "SIGTERM: cancelling, releasing 1 environment; again to stop waiting\n"
     )
     assert.strictEqual(
+      StopSignals.outputClosed(held([requested("a"), requested("b")])),
+      "stdout is closed: cancelling, releasing 2 environments\n"
+    )
+    assert.strictEqual(
       StopSignals.abandoning("SIGINT: not waiting any more", held([requested("a"), requested("b")])),
       "SIGINT: not waiting any more; 2 environments may be left, remove with:\n  remove a\n  remove b\n"
     )
