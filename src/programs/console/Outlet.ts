@@ -59,8 +59,10 @@ const makeWaiting = () => {
   const waiting = new Set<() => void>()
   return {
     wake: () => {
-      for (const resume of waiting) resume()
+      // One that goes on at once may wait again at once: that is for the next time.
+      const woken = [...waiting]
       waiting.clear()
+      for (const resume of woken) resume()
     },
     wait: Effect.callback<void>((resume) => {
       const wake = () => resume(Effect.void)

@@ -1,14 +1,16 @@
 /** Runs the fixture as a process of its own. */
 import { type ChildProcess, spawn } from "node:child_process"
 import { dirname, join } from "node:path"
+import { fileURLToPath } from "node:url"
 
 const root = dirname(dirname(dirname(import.meta.dirname)))
-const fixtures = join(import.meta.dirname, "fixtures")
+const program = fileURLToPath(import.meta.resolve("./fixtures/main.ts"))
+const terminal = join(import.meta.dirname, "fixtures/onTerminal.py")
 
 export const command = (mode: string, scenario: object): ReadonlyArray<string> => [
   join(root, "node_modules/.bin/node"),
   "--conditions=@jobscope/source",
-  join(fixtures, "main.ts"),
+  program,
   mode,
   JSON.stringify(scenario)
 ]
@@ -99,14 +101,7 @@ export const onTerminal = (
   options: StartOptions & { readonly columns?: number } = {}
 ): Promise<Ended> =>
   start(
-    [
-      "python3",
-      join(fixtures, "onTerminal.py"),
-      String(options.columns ?? 100),
-      "30",
-      JSON.stringify(actions),
-      ...args
-    ],
+    ["python3", terminal, String(options.columns ?? 100), "30", JSON.stringify(actions), ...args],
     options
   ).ended.then((ended) => ({ ...ended, code: Number(ended.stderr.trim().split("\n").at(-1)) }))
 
