@@ -5,6 +5,7 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
+import type * as Scope from "effect/Scope"
 import { HealthCheck } from "../../../domain/Container.ts"
 import * as EnvVars from "../../../domain/EnvVars.ts"
 import type { JobSpec, Service } from "../../../domain/Job.ts"
@@ -25,8 +26,10 @@ export interface ServiceSetting {
   readonly inherited: Readonly<Record<string, string>>
 }
 
-/** Starts all services, and returns when all are ready. */
-export const startServices = (setting: ServiceSetting): Effect.Effect<ReadonlyArray<ServiceFacts>, BackendError> =>
+/** Starts all services, and returns when all are ready. The scope is the environment's: until it closes, a service that dies is told. */
+export const startServices = (
+  setting: ServiceSetting
+): Effect.Effect<ReadonlyArray<ServiceFacts>, BackendError, Scope.Scope> =>
   Effect.forEach(setting.spec.services, (service, index) => startService(setting, service, index), {
     concurrency: "unbounded"
   })
@@ -64,6 +67,18 @@ const startService = Effect.fnUntraced(function* (setting: ServiceSetting, servi
     reason: `service ${service.name} to become ready`
   })
   yield* awaitReady(setting, service, index, spawned, log)
+  yield* Effect.forkScoped(
+    Effect.flatMap(Deferred.await(spawned.exit), ({ code }) =>
+      emit({
+        _tag: "Warning",
+        job: setting.spec.name,
+        message: [
+          `The service ${service.name} ended with exit code ${code} while the job still runs`,
+          ...lastLines(log)
+        ].join("\n  ")
+      })
+    )
+  )
   return {
     name: service.name,
     host: "127.0.0.1",
