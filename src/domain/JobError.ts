@@ -233,7 +233,7 @@ export class ReleaseFailed extends Schema.TaggedError<ReleaseFailed>()("ReleaseF
 /** @category errors */
 export class TimedOut extends Schema.TaggedError<TimedOut>()("TimedOut", {
   phase: Schema.Literals(["provision", "step", "total", "release"]),
-  after: Schema.Duration,
+  after: Schema.DurationFromString,
   waitingFor: Schema.String
 }) {
   override get message() {
