@@ -193,11 +193,12 @@ const settled = Effect.fnUntraced(function* (job: Job, running: RunningStep, exi
 /** The step as the backend gets it: with outputs of earlier steps, and a file for its own. */
 const prepared = (step: JobStep, soFar: ReadonlyArray<StepResult>): Step => {
   const { run } = step
-  const output = new StepFile({ name: StepOutputs.fileName, variable: StepOutputs.variable, collect: true })
-  const fromOutputs = Object.entries(step.envFrom).map(
-    ([name, reference]) =>
-      [name, Redacted.make(soFar.find(({ id }) => id === reference.step)?.outputs[reference.output] ?? "")] as const
-  )
-  const changes = { env: { ...run.env, ...Object.fromEntries(fromOutputs) }, files: [...run.files, output] }
+  const outputFile = new StepFile({ name: StepOutputs.fileName, variable: StepOutputs.variable, collect: true })
+  const fromOutputs = Object.entries(step.envFrom).map(([name, { output, step: id }]) => {
+    const outputs = soFar.find((result) => result.id === id)?.outputs ?? {}
+    // Own ones only: `constructor` is an output that was never set.
+    return [name, Redacted.make(Object.hasOwn(outputs, output) ? outputs[output]! : "")] as const
+  })
+  const changes = { env: { ...run.env, ...Object.fromEntries(fromOutputs) }, files: [...run.files, outputFile] }
   return run._tag === "ScriptStep" ? new ScriptStep({ ...run, ...changes }) : new ContainerStep({ ...run, ...changes })
 }
