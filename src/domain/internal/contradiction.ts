@@ -1,5 +1,6 @@
 import { identifiedSteps, type Job } from "../Job.ts"
 import { InvalidInput } from "../JobError.ts"
+import * as StepOutputs from "../StepOutputs.ts"
 
 /** What a job says that cannot be meant, and that a schema cannot see. */
 export const contradiction = (job: Job): InvalidInput | undefined => {
@@ -16,7 +17,8 @@ export const contradiction = (job: Job): InvalidInput | undefined => {
         })
       }
     }
-    const names = new Set<string>()
+    // The lifecycle adds a file for the step's outputs.
+    const names = new Set<string>([StepOutputs.fileName])
     for (const file of step.run.files) {
       if (names.has(file.name)) {
         return new InvalidInput({
