@@ -122,7 +122,12 @@ export const execute = (environment: JobEnvironment, step: Step): Effect.Effect<
           text[stream] += decoders[stream].decode(bytes, { stream: true })
         })
       )
-      return { exitCode: yield* running.exitCode, ...text }
+      const exitCode = yield* running.exitCode
+      return {
+        exitCode,
+        stdout: text.stdout + decoders.stdout.decode(),
+        stderr: text.stderr + decoders.stderr.decode()
+      }
     })
   )
 
