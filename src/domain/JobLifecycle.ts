@@ -78,12 +78,13 @@ export const withEnvironment =
     Effect.scopedWith((scope) =>
       Effect.flatMap(Scope.provide(provision(job), scope), (environment) =>
         Effect.raceFirst(use(environment), Effect.andThen(environment.completion, Effect.never))
+      ).pipe(
+        // Inside the scope: the release does not count, and must not cost the value of a program that was in time.
+        Effect.timeoutOrElse({
+          duration: job.timeouts.total,
+          orElse: () => fail(new TimedOut({ phase: "total", after: job.timeouts.total, waitingFor: job.name }))
+        })
       )
-    ).pipe(
-      Effect.timeoutOrElse({
-        duration: job.timeouts.total,
-        orElse: () => fail(new TimedOut({ phase: "total", after: job.timeouts.total, waitingFor: job.name }))
-      })
     )
 
 /**
