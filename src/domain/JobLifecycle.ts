@@ -97,10 +97,12 @@ export const events = (job: Job): Stream.Stream<JobEvent, never, JobBackend> =>
   Stream.callback<JobEvent, never, JobBackend>(
     (queue) =>
       Effect.gen(function* () {
-        const fiber = yield* Effect.forkDetach(
-          Effect.provideService(run(job), JobEvents, { emit: (event) => Queue.offer(queue, event) })
+        const listening = Effect.provideService(run(job), JobEvents, { emit: (event) => Queue.offer(queue, event) })
+        const fiber = yield* Effect.acquireRelease(
+          Effect.forkDetach(listening, { uninterruptible: false }),
+          // First the queue: nobody reads it any more, and the job must not wait for that.
+          (fiber) => Effect.andThen(Queue.shutdown(queue), Fiber.interrupt(fiber))
         )
-        yield* Effect.addFinalizer(() => Effect.andThen(Queue.shutdown(queue), Fiber.interrupt(fiber)))
         yield* Effect.andThen(Fiber.await(fiber), Queue.end(queue))
       }),
     { bufferSize: 64 }
