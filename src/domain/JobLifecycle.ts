@@ -235,8 +235,8 @@ const attempt = Effect.fnUntraced(function* (job: Job, stop: Stop.Stop): Effect.
   if (refused !== undefined) return { conclusion: "error", error: refused, steps: [] }
   const scope = yield* Scope.make()
   const exit = yield* Effect.exit(attemptIn(job, stop, scope))
-  yield* emit({ _tag: "PhaseStarted", job: job.name, phase: "release" })
-  yield* Scope.close(scope, exit)
+  // A listener with a defect must not cost the release.
+  yield* Effect.ensuring(emit({ _tag: "PhaseStarted", job: job.name, phase: "release" }), Scope.close(scope, exit))
   return Exit.isSuccess(exit) ? exit.value : { ...failedBy(asError(exit.cause)), steps: [] }
 })
 
