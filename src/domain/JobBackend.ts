@@ -83,7 +83,7 @@ export const fromDriver = (driver: BackendDriver): JobBackend["Service"] => {
       : Effect.map(
           // A look at what is left must not itself hang or hide why the release failed.
           within(
-            Effect.orElseSucceed(Stream.runCollect(driver.list(selector)), () => []),
+            Effect.catchCause(Stream.runCollect(driver.list(selector)), () => Effect.succeed([])),
             lookAround,
             []
           ),
