@@ -8,21 +8,22 @@ import { emit } from "../JobEvent.ts"
 export const retrying = <A, R>(
   job: JobSpec,
   what: string,
-  effect: Effect.Effect<A, BackendError, R>
+  effect: Effect.Effect<A, BackendError, R>,
+  mayHelp: (error: BackendError) => boolean = (error) => error.retryable
 ): Effect.Effect<A, BackendError, R> =>
   Effect.suspend(() => {
     let attempt = 1
     return Effect.retry(
       Effect.tapError(effect, (error) => {
         attempt++
-        return error.retryable && attempt <= job.retry.attempts
+        return mayHelp(error) && attempt <= job.retry.attempts
           ? emit({ _tag: "Retrying", job: job.name, what, attempt, of: job.retry.attempts, error })
           : Effect.void
       }),
       {
         schedule: Schedule.jittered(Schedule.exponential(job.retry.delay)),
         times: job.retry.attempts - 1,
-        while: (error: BackendError) => error.retryable
+        while: mayHelp
       }
     )
   })

@@ -113,7 +113,9 @@ const runStep = Effect.fnUntraced(function* (
   const ended = yield* Effect.scopedWith(
     Effect.fnUntraced(function* (scope) {
       const started = yield* Effect.raceFirst(
-        Effect.result(Scope.provide(retrying(job, `step ${name}`, environment.start(prepared(step, soFar))), scope)),
+        Effect.result(
+          Scope.provide(retrying(job, `step ${name}`, environment.start(prepared(step, soFar)), mayStart), scope)
+        ),
         halt
       )
       if (!Result.isResult(started)) return started
@@ -157,6 +159,9 @@ const timedOut = (name: string, after: Duration.Duration): Outcome => ({
   outcome: "timeout",
   error: new BackendError({ reason: new TimedOut({ phase: "step", after, waitingFor: `the end of "${name}"` }) })
 })
+
+/** A lost environment does not come back: only a new one would help. */
+const mayStart = ({ reason, retryable }: BackendError): boolean => retryable && reason._tag !== "EnvironmentLost"
 
 const failedBy = (error: BackendError): Outcome => ({ outcome: "error", error })
 
