@@ -45,10 +45,10 @@ export interface BackendDriver {
    * this process alone, such as a poller; it closes after a release, a hand-over and a detach alike.
    */
   readonly create: (spec: JobSpec, environment: string) => Effect.Effect<DriverEnvironment, BackendError, Scope.Scope>
-  /** Finds an environment again that another process made; the scope is as for `create`. */
-  readonly attach: (handle: EnvironmentHandle) => Effect.Effect<DriverEnvironment, BackendError, Scope.Scope>
+  /** Finds an environment again that another process made; the scope is as for `create`. Left out without `capabilities.handOver`. */
+  readonly attach?: (handle: EnvironmentHandle) => Effect.Effect<DriverEnvironment, BackendError, Scope.Scope>
   /** Removes all that is selected, and returns when it is gone; nothing there is success. Interruptible. */
-  readonly destroy: (selector: Selector) => Effect.Effect<void, BackendError>
+  readonly destroy: (selector: Selector) => Effect.Effect<unknown, BackendError>
   /** All that is selected, as far as it can be seen, and nothing that is not ours. */
   readonly list: (selector?: Selector) => Stream.Stream<OwnedResource, BackendError>
   /** A command that removes an environment by hand. */

@@ -74,7 +74,9 @@ export const fromDriver = (driver: BackendDriver): JobBackend["Service"] => {
   const release = (what: EnvironmentHandle | Selector): Effect.Effect<void, BackendError> => {
     if (what instanceof EnvironmentHandle && what.backend !== driver.name) return fail(foreign(driver, what))
     const selector: Selector = what instanceof EnvironmentHandle ? { environment: what.environment } : what
-    return Effect.catch(driver.destroy(selector), (error) => Effect.flatMap(releaseFailed(selector, error), fail))
+    return Effect.catch(Effect.asVoid(driver.destroy(selector)), (error) =>
+      Effect.flatMap(releaseFailed(selector, error), fail)
+    )
   }
 
   const releaseFailed = (selector: Selector, error: BackendError): Effect.Effect<ReleaseFailed> =>
@@ -147,7 +149,7 @@ export const fromDriver = (driver: BackendDriver): JobBackend["Service"] => {
 
   const adopt = Effect.fnUntraced(function* (handle: EnvironmentHandle) {
     if (handle.backend !== driver.name) return yield* fail(foreign(driver, handle))
-    if (!driver.capabilities.handOver) return yield* fail(noHandOver(driver))
+    if (!driver.capabilities.handOver || driver.attach === undefined) return yield* fail(noHandOver(driver))
     const custody: Custody = { released: false, handedOver: true }
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => {

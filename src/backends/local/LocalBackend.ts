@@ -44,7 +44,7 @@ import {
 } from "../../domain/JobError.ts"
 import { matches, OwnedResource, type Selector } from "../../domain/OwnedResource.ts"
 import { guard } from "./internal/exitGuard.ts"
-import { type InheritEnv, inherited } from "./internal/jobEnvironmentVariables.ts"
+import { type InheritEnv, inherited } from "./internal/inheritedEnv.ts"
 import { startServices } from "./internal/localServices.ts"
 import { isMarkedFor, startStep } from "./internal/localStep.ts"
 import { libc } from "./internal/platform.ts"
@@ -66,7 +66,7 @@ import {
   writeRecord
 } from "./internal/stateDirectory.ts"
 
-export type { InheritEnv } from "./internal/jobEnvironmentVariables.ts"
+export type { InheritEnv } from "./internal/inheritedEnv.ts"
 
 /** @category options */
 export interface Options {

@@ -11,6 +11,7 @@ import * as steps from "./vocabulary.ts"
 /** Exit codes, signals, variables, files: what steps are given and what they give. */
 export const running = <R, E>(promise: Registrar<R>, capabilities: ContractCapabilities<R, E>): void => {
   const playsProcesses = capabilities.processes === false
+  const sessions = capabilities.sessions ?? true
 
   promise("every exit code from 0 to 255 is told as it is", (setting) =>
     within(setting, (environment) =>
@@ -69,13 +70,13 @@ export const running = <R, E>(promise: Registrar<R>, capabilities: ContractCapab
   )
 
   promise(
-    "closing a step's scope ends its whole tree: children, grandchildren, and who changed session",
+    `closing a step's scope ends its whole tree: children, grandchildren${sessions ? ", and who changed session" : ""}`,
     (setting) =>
       within(setting, (environment) =>
         Effect.gen(function* () {
           yield* Effect.scoped(
             Effect.gen(function* () {
-              const step = yield* environment.start(steps.shell(familyOf("old", "; wait")))
+              const step = yield* environment.start(steps.shell(familyOf("old", sessions, "; wait")))
               yield* Stream.runHead(step.output)
               yield* heartbeats(environment, "old", 3)
             })
@@ -92,7 +93,7 @@ export const running = <R, E>(promise: Registrar<R>, capabilities: ContractCapab
       Effect.gen(function* () {
         const survivors = yield* within(setting, (environment) =>
           Effect.gen(function* () {
-            const left = yield* runToEnd(environment, steps.shell(familyOf("young", "")))
+            const left = yield* runToEnd(environment, steps.shell(familyOf("young", sessions, "")))
             assert.strictEqual(left.exitCode, 0)
             yield* heartbeats(environment, "young", 3)
             const before = yield* countOf(environment, "young-child")
@@ -225,11 +226,11 @@ export const running = <R, E>(promise: Registrar<R>, capabilities: ContractCapab
 }
 
 /** A parent, a child, a grandchild and one in a session of its own, each with a heartbeat in the workspace; it prints when all run. */
-const familyOf = (name: string, then: string) => `
+const familyOf = (name: string, sessions: boolean, then: string) => `
 beat() { while :; do echo . >> ${name}-$1; sleep 0.05; done; }
 beat child >/dev/null 2>&1 &
 ( beat grandchild >/dev/null 2>&1 & wait ) &
-if command -v setsid >/dev/null; then
+if ${sessions} && command -v setsid >/dev/null; then
   setsid sh -c 'trap "" TERM HUP; while :; do echo . >> ${name}-session; sleep 0.05; done' >/dev/null 2>&1 &
 else beat session >/dev/null 2>&1 & fi
 while [ ! -s ${name}-child ] || [ ! -s ${name}-grandchild ] || [ ! -s ${name}-session ]; do sleep 0.02; done

@@ -18,6 +18,8 @@ export type JobFields = Partial<ConstructorParameters<typeof JobSpec>[0]>
 export interface ContractCapabilities<R = never, E = never> {
   /** Steps are real processes; false only for backends that play them. Default true. */
   readonly processes?: boolean
+  /** What changed its session is found too when a step is stopped; false for backends that know only process groups. Default true. */
+  readonly sessions?: boolean
   /** The backend as another process has it, in the same world; needed for the tests of hand-over. */
   readonly secondProcess?: Layer.Layer<JobBackend, E, R>
   /** What every job of the suite needs on this backend, such as a container. */

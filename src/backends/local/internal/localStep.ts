@@ -3,15 +3,13 @@ import type { Readable } from "node:stream"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
-import * as CommandLine from "effect/process/CommandLine"
-import * as Result from "effect/Result"
 import type { JobSpec } from "../../../domain/Job.ts"
 import type { RunningStep } from "../../../domain/JobEnvironment.ts"
 import { fail } from "../../../domain/JobError.ts"
 import type { ScriptStep } from "../../../domain/Step.ts"
-import { variablesOf } from "./jobEnvironmentVariables.ts"
+import * as StepCommand from "../../../domain/StepCommand.ts"
 import { makePipeReader } from "./pipeReader.ts"
-import { readProcessTable } from "./processTable.ts"
+import { markerVariable, readProcessTable } from "./processTable.ts"
 import { membersOf, signalAll, snapshot, type TreeSeed, terminate } from "./processTree.ts"
 import { spawn } from "./spawn.ts"
 import { deleted, during, isGone, type JobPaths } from "./stateDirectory.ts"
@@ -61,9 +59,12 @@ export const startStep = Effect.fnUntraced(function* (setting: StepSetting, step
 
   const started = yield* Effect.acquireRelease(
     Effect.map(
-      spawn("/bin/sh", ["-c", commandLine(step.shell, script)], {
-        cwd: Path.resolve(setting.workspace, step.workingDirectory ?? spec.workingDirectory ?? "."),
-        env: variablesOf(setting.inherited, spec, step, { temp: paths.temp, filePath, marker }),
+      spawn("/bin/sh", ["-c", `exec ${StepCommand.commandLine(step, script)}`], {
+        cwd: StepCommand.workingDirectory(spec, step, setting.workspace),
+        env: {
+          ...StepCommand.variables(spec, step, { ...setting.inherited, TMPDIR: paths.temp }, filePath),
+          [markerVariable]: marker
+        },
         stdio: ["ignore", "pipe", "pipe"]
       }),
       (spawned) => {
@@ -113,14 +114,6 @@ export const startStep = Effect.fnUntraced(function* (setting: StepSetting, step
   }
   return result
 })
-
-/**
- * The interpreter's command line is for `sh` to read, as GitHub's `shell:` is; the script's path is not.
- */
-const commandLine = (shell: string, script: string): string => {
-  const path = Result.getOrThrow(CommandLine.quote(script))
-  return `exec ${shell.includes("{0}") ? shell.replaceAll("{0}", () => path) : `${shell} ${path}`}`
-}
 
 /**
  * Processes that outlive their step keep its group as long as they are in it, and only now is it certain that the group is theirs: later
