@@ -184,7 +184,7 @@ const conduct = Effect.fnUntraced(function* (
   const timers = yield* Effect.forkDetach(watchTime(job, stop))
 
   let ended = yield* listening(attempt(job, stop))
-  for (let tries = 1; job.retry.rerun && tries < job.retry.attempts && isInfrastructure(ended); tries++) {
+  for (let tries = 1; job.retry.rerun && tries < job.retry.attempts && mayRerun(ended); tries++) {
     const error = ended.error!
     yield* emit({ _tag: "Retrying", job: job.name, what: "job", attempt: tries + 1, of: job.retry.attempts, error })
     ended = yield* listening(attempt(job, stop))
@@ -227,7 +227,9 @@ interface Ended {
   readonly steps: ReadonlyArray<StepResult>
 }
 
-const isInfrastructure = (ended: Ended) => ended.conclusion === "error" && ended.error?.retryable === true
+/** Not for a failed provision: that has had its own tries. */
+const mayRerun = (ended: Ended) =>
+  ended.conclusion === "error" && ended.error?.retryable === true && ended.steps.length > 0
 
 /** Provision, steps, release, once. */
 const attempt = Effect.fnUntraced(function* (job: Job, stop: Stop.Stop): Effect.fn.Return<Ended, never, JobBackend> {

@@ -650,6 +650,16 @@ describe("retries", () => {
       }).pipe(Effect.provide(losingLayer(100), { local: true }))
     )
 
+    it.effect("does not multiply the tries to provision", () =>
+      Effect.gen(function* () {
+        const { result } = yield* finish(
+          job([step("one")], { retry: new Retry({ rerun: true, attempts: 3 }) }, { provisionFailure: pull })
+        )
+        assert.strictEqual(result.conclusion, "error")
+        assert.strictEqual(yield* provisions, 3)
+      }).pipe(onMemory)
+    )
+
     it.effect("never after the user's own failure, nor a time-out", () =>
       Effect.gen(function* () {
         const fields = { retry: new Retry({ rerun: true }) }
