@@ -176,24 +176,35 @@ export class Job extends JobSpec.extend<Job>("jobscope/Job")({
 }) {}
 
 /**
+ * A step with what `JobStep` leaves open filled in.
+ *
+ * @category models
+ */
+export interface IdentifiedStep {
+  readonly id: string
+  readonly name: string
+  /** What it runs, in one line, for people: the first line of the script, or the image and its arguments. */
+  readonly command: string
+  readonly step: JobStep
+}
+
+/**
  * The steps with their ids and names filled in.
  *
  * @category getters
  */
-export const identifiedSteps = (
-  job: Job
-): ReadonlyArray<{ readonly id: string; readonly name: string; readonly step: JobStep }> =>
-  job.steps.map((step, index) => ({
-    id: step.id ?? `step-${index + 1}`,
-    name: step.name ?? titleOf(step.run),
-    step
-  }))
+export const identifiedSteps = (job: Job): ReadonlyArray<IdentifiedStep> =>
+  job.steps.map((step, index) => {
+    const command = commandOf(step.run)
+    return { id: step.id ?? `step-${index + 1}`, name: step.name ?? shortened(command), command, step }
+  })
 
-const titleOf = (step: Step): string => {
-  if (step._tag === "ContainerStep") return step.image
-  const line = step.script
-    .split("\n")
-    .map((text) => text.trim())
-    .find((text) => text !== "")
-  return line === undefined ? "(empty script)" : line.length > 60 ? `${line.slice(0, 59)}…` : line
-}
+const commandOf = (step: Step): string =>
+  step._tag === "ContainerStep"
+    ? [step.image, ...(step.entryPoint ?? []), ...step.args].join(" ")
+    : (step.script
+        .split("\n")
+        .map((text) => text.trim())
+        .find((text) => text !== "" && !text.startsWith("#")) ?? "(empty script)")
+
+const shortened = (line: string): string => (line.length > 60 ? `${line.slice(0, 59)}…` : line)

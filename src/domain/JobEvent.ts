@@ -4,11 +4,14 @@
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
 import { BackendError } from "./JobError.ts"
 import { JobResult, StepResult } from "./JobResult.ts"
 
 const about = {
+  /** Unique for each run of a job: two jobs of one name may run at the same time. */
+  run: Schema.String,
   /** The job's name. */
   job: Schema.String,
   /** Milliseconds since 1970. */
@@ -36,7 +39,8 @@ export const JobEvent = Schema.TaggedUnion({
   /** From here on there may be something to release; `removal` is the command for it, should this process not live to do it. */
   EnvironmentRequested: { ...about, environment: Schema.String, removal: Schema.String },
   EnvironmentReady: { ...about, environment: Schema.String },
-  StepStarted: { ...aboutStep, name: Schema.String },
+  /** `command`: the first line of the script, or the image and its arguments. */
+  StepStarted: { ...aboutStep, name: Schema.String, command: Schema.String },
   /** Bytes as the step wrote them: not cut at lines, nor at characters. */
   StepOutput: { ...aboutStep, stream: Schema.Literals(["stdout", "stderr"]), bytes: Schema.Uint8ArrayFromBase64 },
   StepFinished: { ...aboutStep, result: StepResult },
@@ -55,7 +59,7 @@ export const JobEvent = Schema.TaggedUnion({
 /** @category models */
 export type JobEvent = typeof JobEvent.Type
 
-type Timed<Event> = Event extends JobEvent ? Omit<Event, "at"> : never
+type Bare<Event> = Event extends JobEvent ? Omit<Event, "at" | "run"> : never
 
 /**
  * Where events go.
@@ -82,11 +86,31 @@ export const JobEvents = Context.Reference<{ readonly emit: (event: JobEvent) =>
 )
 
 /**
- * Sends an event, with the time of the `Clock`.
+ * The run that events belong to; `JobLifecycle` sets it.
+ *
+ * @category services
+ */
+export const CurrentRun = Context.Reference<string>("jobscope/domain/CurrentRun", { defaultValue: () => "" })
+
+/**
+ * Gives what an effect emits a run of its own.
+ *
+ * @category combinators
+ */
+export const withNewRun = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.flatMap(Random.nextIntBetween(0, Number.MAX_SAFE_INTEGER), (id) =>
+    Effect.provideService(effect, CurrentRun, id.toString(36))
+  )
+
+/**
+ * Sends an event, with the current run and the time of the `Clock`.
  *
  * @category constructors
  */
-export const emit = (event: Timed<JobEvent>): Effect.Effect<void> =>
-  Effect.flatMap(JobEvents, (events) =>
-    Effect.flatMap(Clock.currentTimeMillis, (at) => events.emit({ ...event, at } as JobEvent))
-  )
+export const emit = (event: Bare<JobEvent>): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    const { emit } = yield* JobEvents
+    const run = yield* CurrentRun
+    const at = yield* Clock.currentTimeMillis
+    return yield* emit({ ...event, run, at } as JobEvent)
+  })

@@ -22,7 +22,7 @@ import type { Job, JobSpec } from "./Job.ts"
 import { JobBackend } from "./JobBackend.ts"
 import type { JobEnvironment } from "./JobEnvironment.ts"
 import { BackendDefect, BackendError, fail, TimedOut } from "./JobError.ts"
-import { emit, type JobEvent, JobEvents } from "./JobEvent.ts"
+import { emit, type JobEvent, JobEvents, withNewRun } from "./JobEvent.ts"
 import { type Conclusion, JobResult, type StepResult } from "./JobResult.ts"
 import type { Step } from "./Step.ts"
 
@@ -44,7 +44,7 @@ export const run = (job: Job): Effect.Effect<JobResult, never, JobBackend> =>
   Effect.uninterruptibleMask(
     Effect.fnUntraced(function* (restore) {
       const stop = yield* Stop.make
-      const fiber = yield* Effect.forkDetach(conduct(job, stop), { uninterruptible: false })
+      const fiber = yield* Effect.forkDetach(withNewRun(conduct(job, stop)), { uninterruptible: false })
       return yield* restore(Fiber.join(fiber)).pipe(
         Effect.onInterrupt(() =>
           Effect.andThen(Deferred.succeed(stop.requested, { _tag: "Cancelled" }), Fiber.await(fiber))

@@ -20,7 +20,7 @@ export interface LineSplitter {
 
 /** @category constructors */
 export const make = (): LineSplitter => {
-  const decoder = new TextDecoder("utf-8")
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true })
   let rest = ""
   const complete = (text: string): ReadonlyArray<string> => {
     const lines = text.split("\n")

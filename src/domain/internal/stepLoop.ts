@@ -9,7 +9,7 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { type Condition, identifiedSteps, type Job, type JobStep } from "../Job.ts"
+import { type Condition, type IdentifiedStep, identifiedSteps, type Job, type JobStep } from "../Job.ts"
 import type { JobEnvironment, RunningStep } from "../JobEnvironment.ts"
 import { BackendError, TimedOut } from "../JobError.ts"
 import { emit } from "../JobEvent.ts"
@@ -25,8 +25,6 @@ export interface StepsEnded {
   readonly steps: ReadonlyArray<StepResult>
   readonly stopped?: Stop.StopReason
 }
-
-type Identified = { readonly id: string; readonly name: string; readonly step: JobStep }
 
 /** Runs the steps in order. It is never interrupted: `stop` ends it early. */
 export const runSteps = Effect.fnUntraced(function* (job: Job, environment: JobEnvironment, stop: Stop.Stop) {
@@ -65,7 +63,7 @@ const holds = (condition: Condition, status: { readonly failed: boolean; readonl
   }
 }
 
-const skipped = ({ id, name }: Identified) =>
+const skipped = ({ id, name }: IdentifiedStep) =>
   Effect.map(
     Clock.currentTimeMillis,
     (startedAt) =>
@@ -92,14 +90,14 @@ interface Outcome {
 const runStep = Effect.fnUntraced(function* (
   job: Job,
   environment: JobEnvironment,
-  { id, name, step }: Identified,
+  { command, id, name, step }: IdentifiedStep,
   soFar: ReadonlyArray<StepResult>,
   stop: Stop.Stop,
   concluding: boolean
 ) {
   const startedAt = yield* Clock.currentTimeMillis
   const tail = makeTail()
-  yield* emit({ _tag: "StepStarted", job: job.name, step: id, name })
+  yield* emit({ _tag: "StepStarted", job: job.name, step: id, name, command })
   const timeout = step.timeout ?? job.timeouts.step
   const halt = Effect.raceFirst(
     concluding ? Effect.as(Deferred.await(stop.final), cancelled) : Effect.map(Deferred.await(stop.requested), halted),
