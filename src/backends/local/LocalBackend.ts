@@ -42,7 +42,7 @@ import {
   ReleaseFailed,
   StorageFailed
 } from "../../domain/JobError.ts"
-import { matches, OwnedResource, type Selector } from "../../domain/OwnedResource.ts"
+import { OwnedResource, type Selector } from "../../domain/OwnedResource.ts"
 import { guard } from "./internal/exitGuard.ts"
 import { type InheritEnv, inherited } from "./internal/inheritedEnv.ts"
 import { startServices } from "./internal/localServices.ts"
@@ -55,13 +55,12 @@ import {
   custodyOf,
   deleted,
   during,
-  environmentsIn,
+  find,
   isGone,
   type JobPaths,
   JobRecord,
   jobsDirectory,
   pathsOf,
-  readRecord,
   self,
   writeRecord
 } from "./internal/stateDirectory.ts"
@@ -220,12 +219,7 @@ export const make = Effect.fnUntraced(function* (
     }
   }
 
-  const select = (selector: Selector | undefined) =>
-    environmentsIn(stateDirectory).flatMap((environment) => {
-      const paths = where(environment)
-      const record = readRecord(paths)
-      return matches({ environment, owner: record?.owner ?? "" }, selector) ? [{ environment, paths, record }] : []
-    })
+  const select = (selector: Selector | undefined) => find(stateDirectory, selector)
 
   const destroy = Effect.fnUntraced(function* (selector: Selector) {
     yield* Effect.forEach(

@@ -7,7 +7,7 @@ import * as Option from "effect/Option"
 import type { PlatformError } from "effect/PlatformError"
 import * as Schema from "effect/Schema"
 import { BackendError, EnvironmentLost, Forbidden, StorageFailed } from "../../../domain/JobError.ts"
-import type { Custody } from "../../../domain/OwnedResource.ts"
+import { type Custody, matches, type Selector } from "../../../domain/OwnedResource.ts"
 import { startOf } from "./processTable.ts"
 
 /**
@@ -112,12 +112,39 @@ export const readRecord = (paths: JobPaths): JobRecord | undefined => {
 }
 
 /** Names of all environments that have a directory; none if there is no state directory yet. */
-export const environmentsIn = (stateDirectory: string): ReadonlyArray<string> => {
+const environmentsIn = (stateDirectory: string): ReadonlyArray<string> => {
   try {
     return Fs.readdirSync(jobsDirectory(stateDirectory))
   } catch {
     return []
   }
+}
+
+/** Names come from outside too, in handles and on command lines: one that is no plain file name names nothing. */
+const isName = (name: string): boolean => /^[^/\0]+$/.test(name) && name !== "." && name !== ".."
+
+/** An environment as its directory shows it. */
+export interface Found {
+  readonly environment: string
+  readonly paths: JobPaths
+  readonly record: JobRecord | undefined
+}
+
+/** What is selected of all that is there. One environment is looked up, not searched for among thousands. */
+export const find = (stateDirectory: string, selector: Selector | undefined): ReadonlyArray<Found> => {
+  if (selector !== undefined && "environment" in selector) {
+    const { environment } = selector
+    const paths = pathsOf(stateDirectory, environment)
+    return isName(environment) && Fs.existsSync(paths.directory)
+      ? [{ environment, paths, record: readRecord(paths) }]
+      : []
+  }
+  return environmentsIn(stateDirectory)
+    .map((environment) => {
+      const paths = pathsOf(stateDirectory, environment)
+      return { environment, paths, record: readRecord(paths) }
+    })
+    .filter(({ environment, record }) => matches({ environment, owner: record?.owner ?? "" }, selector))
 }
 
 /** Whether the environment is released, or being released, by whomever. */

@@ -1,0 +1,127 @@
+/**
+ * Measures what docs/architecture.md promises, and holds it to budgets: `npm run bench`.
+ *
+ * Machines are shared and noisy, so each figure is a median of whole processes, and what is held to a budget is a ratio of two figures of
+ * the same run, or a memory size.
+ */
+import { execFileSync, spawnSync } from "node:child_process"
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+
+const root = join(import.meta.dirname, "..")
+const runs = 5
+
+interface Row {
+  readonly what: string
+  readonly figures: string
+  readonly measured: number
+  readonly unit: string
+  readonly budget: number
+}
+
+const median = (values: ReadonlyArray<number>) => [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN
+
+/** Several runs of a script that prints JSON, one median for each of its figures. */
+const measure = <Figure extends string>(script: string, args: ReadonlyArray<number>): Record<Figure, number> => {
+  const all = Array.from({ length: runs }, (): Record<string, number> => {
+    const { status, stderr, stdout } = spawnSync(
+      process.execPath,
+      ["--conditions=@jobscope/source", join(root, "scripts/bench", script), ...args.map(String)],
+      { cwd: root, encoding: "utf8" }
+    )
+    if (status !== 0) throw new Error(`${script} ${args.join(" ")} failed:\n${stderr}`)
+    return JSON.parse(stdout)
+  })
+  const names = Object.keys(all[0] ?? {})
+  return Object.fromEntries(names.map((name) => [name, median(all.map((one) => one[name] ?? Number.NaN))])) as Record<
+    Figure,
+    number
+  >
+}
+
+/** Wall time of a whole process in ms, the two in turn. */
+const startTimes = (node: string, file: string, args: ReadonlyArray<string>) => {
+  const folder = mkdtempSync(join(tmpdir(), "jobscope-bench-"))
+  const empty = join(folder, "empty.cjs")
+  writeFileSync(empty, "")
+  const time = (argv: ReadonlyArray<string>) => {
+    const before = performance.now()
+    execFileSync(node, [...argv], { stdio: "ignore" })
+    return performance.now() - before
+  }
+  const pairs = Array.from({ length: 15 }, () => [time([file, ...args]), time([empty])] as const)
+  rmSync(folder, { recursive: true })
+  return { program: median(pairs.map(([a]) => a)), empty: median(pairs.map(([, b]) => b)) }
+}
+
+const ms = (value: number) => `${value.toFixed(value < 10 ? 1 : 0)} ms`
+const mib = (value: number) => `${(value / 1024 / 1024).toFixed(0)} MiB`
+
+const trivialJobs = (atATime: number): ReadonlyArray<Row> => {
+  const few = measure<"wall" | "peak">("trivialJobs.ts", [50, atATime])
+  const many = measure<"wall" | "peak">("trivialJobs.ts", [500, atATime])
+  const figures = `50: ${ms(few.wall)}, ${mib(few.peak)}; 500: ${ms(many.wall)}, ${mib(many.peak)}`
+  const label = `trivial jobs, local, ${atATime} at a time`
+  return [
+    // Ten times the jobs: linear is 10; less, because the first ones warm up.
+    { what: `${label}: wall, 500 over 50`, figures, measured: many.wall / few.wall, unit: "×", budget: 12 },
+    {
+      what: `${label}: memory a job more`,
+      figures,
+      measured: (many.peak - few.peak) / 450 / 1024,
+      unit: "KiB",
+      budget: 200
+    }
+  ]
+}
+
+const step = (): ReadonlyArray<Row> => {
+  const { bare, step: own } = measure<"step" | "bare">("steps.ts", [100])
+  const figures = `step ${ms(own)}, bare sh ${ms(bare)}`
+  return [{ what: "script step, local, over a bare `sh -c true`", figures, measured: own / bare, unit: "×", budget: 3 }]
+}
+
+const output = (): ReadonlyArray<Row> => {
+  const few = measure<"wall" | "peak">("output.ts", [1000])
+  const many = measure<"wall" | "peak">("output.ts", [3_000_000])
+  const figures = `1,000 lines: ${ms(few.wall)}, ${mib(few.peak)}; 3,000,000: ${ms(many.wall)}, ${mib(many.peak)}`
+  return [
+    {
+      what: "output: memory that 3,000,000 lines take more",
+      figures,
+      measured: (many.peak - few.peak) / 1024 / 1024,
+      unit: "MiB",
+      budget: 48
+    }
+  ]
+}
+
+/** On the Node of the Actions runner too, if the machine has it. */
+const starts = (): ReadonlyArray<Row> => {
+  const reaper = join(root, "dist/reaper/index.js")
+  if (!existsSync(reaper))
+    execFileSync(process.execPath, [join(root, "scripts/build.ts")], { cwd: root, stdio: "ignore" })
+  const { empty, program } = startTimes(process.execPath, reaper, ["--help"])
+  const figures = `${ms(program)}, empty ${ms(empty)}`
+  return [
+    {
+      what: "jobscope-reaper --help, over an empty Node program",
+      figures,
+      measured: program - empty,
+      unit: "ms",
+      budget: 100
+    }
+  ]
+}
+
+const rows = [trivialJobs(8), trivialJobs(500), step(), output(), starts()].flatMap((part) => {
+  for (const { budget, figures, measured, unit, what } of part) {
+    const verdict = measured <= budget ? "ok  " : "OVER"
+    process.stdout.write(`${verdict} ${what}: ${measured.toFixed(1)} ${unit} (budget ${budget}) — ${figures}\n`)
+  }
+  return part
+})
+const over = rows.filter(({ budget, measured }) => !(measured <= budget))
+process.stdout.write(`${rows.length - over.length} within budget, ${over.length} over\n`)
+process.exitCode = over.length === 0 ? 0 : 1
