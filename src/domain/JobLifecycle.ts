@@ -119,7 +119,8 @@ export const execute = (environment: JobEnvironment, step: Step): Effect.Effect<
     Effect.fnUntraced(function* (scope) {
       const running = yield* Scope.provide(environment.start(step), scope)
       const text = { stdout: "", stderr: "" }
-      const decoders = { stdout: new TextDecoder(), stderr: new TextDecoder() }
+      const decoder = () => new TextDecoder("utf-8", { ignoreBOM: true })
+      const decoders = { stdout: decoder(), stderr: decoder() }
       yield* Stream.runForEach(running.output, ({ bytes, stream }) =>
         Effect.sync(() => {
           text[stream] += decoders[stream].decode(bytes, { stream: true })

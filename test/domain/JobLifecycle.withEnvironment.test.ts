@@ -324,6 +324,17 @@ describe("JobLifecycle.execute", () => {
     }).pipe(onMemory)
   )
 
+  it.effect("keeps a byte order mark: it is what the step wrote", () =>
+    Effect.gen(function* () {
+      const { exit } = yield* using(
+        JobLifecycle.withEnvironment(spec())((environment) =>
+          JobLifecycle.execute(environment, scriptStep({ do: [print("\ufeffa")] }))
+        )
+      )
+      assert.deepStrictEqual(exit, Exit.succeed({ exitCode: 0, stdout: "\ufeffa", stderr: "" }))
+    }).pipe(onMemory)
+  )
+
   it.effect("reads output that is more than a pipe holds", () =>
     Effect.gen(function* () {
       const { exit } = yield* using(
