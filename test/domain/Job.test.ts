@@ -157,9 +157,23 @@ describe("identifiedSteps", () => {
     },
     { title: "CRLF", steps: [script("make\r\nmake test")], expected: [["step-1", "make"]] },
     {
+      title: "a comment says nothing",
+      steps: [script("#!/bin/bash\n# builds it\nmake"), script("# only a comment")],
+      expected: [
+        ["step-1", "make"],
+        ["step-2", "(empty script)"]
+      ]
+    },
+    {
       title: "a container step",
-      steps: [new JobStep({ run: new ContainerStep({ image: "app:1" }) })],
-      expected: [["step-1", "app:1"]]
+      steps: [
+        new JobStep({ run: new ContainerStep({ image: "app:1" }) }),
+        new JobStep({ run: new ContainerStep({ image: "app:1", entryPoint: ["sh"], args: ["-c", "make"] }) })
+      ],
+      expected: [
+        ["step-1", "app:1"],
+        ["step-2", "app:1 sh -c make"]
+      ]
     }
   ]
   it.each(table)("$title", ({ expected, steps }) => {
@@ -172,6 +186,12 @@ describe("identifiedSteps", () => {
       identified.map(({ step }) => step),
       steps
     )
+  })
+
+  it("the command is whole, whatever the name is", () => {
+    const line = "x".repeat(100)
+    const [step] = identifiedSteps(new Job({ name: "a", steps: [script(`\n${line}\nmake`, { name: "Build" })] }))
+    assert.deepStrictEqual([step?.name, step?.command], ["Build", line])
   })
 })
 

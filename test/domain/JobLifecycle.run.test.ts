@@ -1030,6 +1030,32 @@ describe("events", () => {
     }).pipe(onMemory)
   )
 
+  it.effect("name their run: all of one have the same, two of one job have different ones", () =>
+    Effect.gen(function* () {
+      const tested = job([step("one", { do: [print("x")] })])
+      const runs = yield* Effect.forEach([1, 2], () =>
+        Effect.map(finish(tested), ({ events }) => new Set(events.map(({ run }) => run)))
+      )
+      assert.deepStrictEqual(
+        runs.map(({ size }) => size),
+        [1, 1]
+      )
+      assert.strictEqual(new Set(runs.flatMap((run) => [...run])).size, 2)
+    }).pipe(onMemory)
+  )
+
+  it.effect("tell what a step runs", () =>
+    Effect.gen(function* () {
+      const { of } = yield* finish(
+        job([new JobStep({ name: "Build", run: new ScriptStep({ script: "# all\nmake\nmake test" }) })])
+      )
+      assert.deepStrictEqual(
+        of("StepStarted").map(({ command, name }) => [name, command]),
+        [["Build", "make"]]
+      )
+    }).pipe(onMemory)
+  )
+
   it.effect("all of a step's output comes before its end, and no byte is lost or twice", () =>
     Effect.gen(function* () {
       const { events } = yield* finish(
