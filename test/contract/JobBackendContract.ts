@@ -1,2 +1,4 @@
+import { JobBackendContract } from "jobscope/testing"
+
 /** The suite itself is product, so that other backends can be held to it too: src/testing. */
-export { suite } from "../../src/testing/JobBackendContract.ts"
+export const suite = JobBackendContract.suite

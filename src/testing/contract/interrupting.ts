@@ -29,7 +29,7 @@ class CountingScheduler extends MixedScheduler {
  * Runs a program in a fiber of its own and interrupts that fiber at the n-th operation of the program and all its children: every point
  * at which an interruption can arrive is among them. Gives the exit, and how many operations there were.
  */
-export const interruptedAt = <A, E, R>(
+const interruptedAt = <A, E, R>(
   program: Effect.Effect<A, E, R>,
   operation: number
 ): Effect.Effect<{ readonly exit: Exit.Exit<A, E>; readonly operations: number }, never, R> =>

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Effect } from "effect"
 
-export const root = join(import.meta.dirname, "../../..")
+const root = join(import.meta.dirname, "../../..")
 
 /** A state directory for one test, gone after it. */
 export const stateDirectory = Effect.acquireRelease(

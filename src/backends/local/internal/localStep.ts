@@ -26,7 +26,7 @@ export interface StepSetting {
 }
 
 /** Every process of an environment carries its directory, every process of a step also the step's id. */
-export const stepMarker = (paths: JobPaths, id: string): string => `${paths.directory}#${id}`
+const stepMarker = (paths: JobPaths, id: string): string => `${paths.directory}#${id}`
 
 export const isMarkedFor = (directory: string) => (marker: string) =>
   marker === directory || marker.startsWith(`${directory}#`)

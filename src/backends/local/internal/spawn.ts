@@ -17,7 +17,7 @@ export interface SpawnOptions {
 }
 
 /** How a child ended: 0 to 255, 128 + n if signal n ended it. */
-export const exitCodeOf = (code: number | null, signal: NodeJS.Signals | null): number =>
+const exitCodeOf = (code: number | null, signal: NodeJS.Signals | null): number =>
   code ?? 128 + (signal === null ? 0 : (Os.constants.signals[signal] ?? 0))
 
 export interface Spawned {

@@ -103,7 +103,7 @@ export const writeRecord = (
 }
 
 /** `undefined` if there is none, or if it is damaged. */
-export const readRecord = (paths: JobPaths): JobRecord | undefined => {
+const readRecord = (paths: JobPaths): JobRecord | undefined => {
   try {
     return Option.getOrUndefined(decodeRecord(Fs.readFileSync(paths.record, "utf8")))
   } catch {
