@@ -213,11 +213,13 @@ const watchTime = Effect.fnUntraced(function* (job: Job, stop: Stop.Stop) {
   )
   const reason = yield* Deferred.await(stop.requested)
   yield* Fiber.interrupt(timer)
-  yield* emit({
-    _tag: "Stopping",
-    job: job.name,
-    why: reason._tag === "Cancelled" ? "cancelled" : reason.error.message
-  })
+  if (!stop.releasing) {
+    yield* emit({
+      _tag: "Stopping",
+      job: job.name,
+      why: reason._tag === "Cancelled" ? "cancelled" : reason.error.message
+    })
+  }
   yield* Effect.sleep(conclude)
   yield* Deferred.succeed(stop.final, undefined)
 })
@@ -238,8 +240,10 @@ const attempt = Effect.fnUntraced(function* (job: Job, stop: Stop.Stop): Effect.
   if (refused !== undefined) return { conclusion: "error", error: refused, steps: [] }
   const scope = yield* Scope.make()
   const exit = yield* Effect.exit(attemptIn(job, stop, scope))
+  stop.releasing = true
   // A listener with a defect must not cost the release.
   yield* Effect.ensuring(emit({ _tag: "PhaseStarted", job: job.name, phase: "release" }), Scope.close(scope, exit))
+  stop.releasing = false
   return Exit.isSuccess(exit) ? exit.value : { ...failedBy(asError(exit.cause)), steps: [] }
 })
 

@@ -227,6 +227,7 @@ describe("a cancelled job", () => {
       assert.deepStrictEqual([result.conclusion, result.duration, result.leaks], ["success", 20_000, []])
       assert.deepStrictEqual(outcomes(result), ["one:success"])
       assert.deepStrictEqual(yield* existing, [])
+      assert.deepStrictEqual(running.of("Stopping"), [], "nothing is left to be stopped")
     }).pipe(onMemory)
   )
 

@@ -397,7 +397,7 @@ describe("time-outs", () => {
 
   it.effect("in total does not count the release", () =>
     Effect.gen(function* () {
-      const { result } = yield* finish(
+      const { of, result } = yield* finish(
         job(
           [step("one", { do: [sleep(9000)] })],
           { timeouts: new Timeouts({ total: Duration.seconds(10) }) },
@@ -407,6 +407,7 @@ describe("time-outs", () => {
         )
       )
       assert.deepStrictEqual([result.conclusion, result.duration, result.leaks], ["success", 39_000, []])
+      assert.deepStrictEqual(of("Stopping"), [], "nothing was stopped")
     }).pipe(onMemory)
   )
 

@@ -12,10 +12,12 @@ export type StopReason = { readonly _tag: "Cancelled" } | { readonly _tag: "OutO
 export interface Stop {
   readonly requested: Deferred.Deferred<StopReason>
   readonly final: Deferred.Deferred<void>
+  /** The release is going on: there is nothing left to stop. */
+  releasing: boolean
 }
 
 export const make: Effect.Effect<Stop> = Effect.gen(function* () {
-  return { requested: yield* Deferred.make<StopReason>(), final: yield* Deferred.make<void>() }
+  return { requested: yield* Deferred.make<StopReason>(), final: yield* Deferred.make<void>(), releasing: false }
 })
 
 /** The reason, if a stop has been requested by now. */
