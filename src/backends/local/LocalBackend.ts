@@ -21,7 +21,6 @@ import * as Process from "node:process"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as Clock from "effect/Clock"
 import * as Config from "effect/Config"
-import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -34,14 +33,7 @@ import type { Capabilities } from "../../domain/Capabilities.ts"
 import type { EnvironmentHandle } from "../../domain/EnvironmentHandle.ts"
 import { JobSpec, Timeouts } from "../../domain/Job.ts"
 import { fromDriver, JobBackend } from "../../domain/JobBackend.ts"
-import {
-  BackendError,
-  fail,
-  InvalidInput,
-  ProvisionFailed,
-  ReleaseFailed,
-  StorageFailed
-} from "../../domain/JobError.ts"
+import { BackendError, fail, ProvisionFailed, ReleaseFailed } from "../../domain/JobError.ts"
 import { OwnedResource, type Selector } from "../../domain/OwnedResource.ts"
 import { guard } from "./internal/exitGuard.ts"
 import { type InheritEnv, inherited } from "./internal/inheritedEnv.ts"
@@ -50,7 +42,6 @@ import { isMarkedFor, startStep } from "./internal/localStep.ts"
 import { libc } from "./internal/platform.ts"
 import { type ProcessEntry, readProcessTable } from "./internal/processTable.ts"
 import { membersOf, type TreeSeed, terminate } from "./internal/processTree.ts"
-import { spawn } from "./internal/spawn.ts"
 import {
   custodyOf,
   deleted,
@@ -61,9 +52,11 @@ import {
   JobRecord,
   jobsDirectory,
   pathsOf,
+  removeDirectory,
   self,
   writeRecord
 } from "./internal/stateDirectory.ts"
+import { prepareWorkspace } from "./internal/workspace.ts"
 
 export type { InheritEnv } from "./internal/inheritedEnv.ts"
 
@@ -307,68 +300,3 @@ export const layer = (options?: Options): Layer.Layer<JobBackend> =>
 const randomId = Effect.map(Random.nextIntBetween(0, Number.MAX_SAFE_INTEGER), (id) => id.toString(36))
 
 const nameOf = ({ command, pid }: ProcessEntry) => `${pid} ${command}`
-
-const prepareWorkspace = Effect.fnUntraced(function* (
-  fs: FileSystem.FileSystem,
-  paths: JobPaths,
-  { workspace }: JobSpec,
-  base: Readonly<Record<string, string>>
-) {
-  if (workspace !== undefined) {
-    const isDirectory = yield* Effect.match(fs.stat(workspace.path), {
-      onSuccess: ({ type }) => type === "Directory",
-      onFailure: () => false
-    })
-    if (!isDirectory || !Path.isAbsolute(workspace.path)) {
-      return yield* fail(
-        new InvalidInput({
-          input: "workspace.path",
-          detail: `${workspace.path} is not ${isDirectory ? "an absolute path" : "a directory on this machine"}`
-        })
-      )
-    }
-    if (workspace.mode === "in-place") return
-  }
-  yield* during("making the workspace")(fs.makeDirectory(paths.workspace, { mode: 0o755 }))
-  if (workspace === undefined) return
-  yield* copyDirectory(paths, workspace.path, base)
-})
-
-/** `cp -a` keeps links, modes and times, is faster than a walk of our own, and can be killed. */
-const copyDirectory = (paths: JobPaths, from: string, env: Readonly<Record<string, string>>) =>
-  Effect.acquireUseRelease(
-    spawn("cp", ["-a", `${from}/.`, paths.workspace], {
-      cwd: "/",
-      env,
-      stdio: ["ignore", "ignore", "pipe"]
-    }),
-    ({ child, exit }) => {
-      let complaint = ""
-      child.stderr?.setEncoding("utf8").on("data", (text: string) => {
-        complaint = (complaint + text).slice(0, 2000)
-      })
-      return Effect.flatMap(Deferred.await(exit), ({ code }) =>
-        code === 0
-          ? Effect.void
-          : fail(new StorageFailed({ operation: `copying ${from}`, detail: complaint.trim(), transient: false }))
-      )
-    },
-    ({ child, exit }) =>
-      Effect.suspend(() => {
-        if (Deferred.isDoneUnsafe(exit)) return Effect.void
-        child.kill("SIGKILL")
-        return Effect.asVoid(Deferred.await(exit))
-      })
-  )
-
-/** The record goes last, so that a removal that stops half-way is still listed, and can be done again. */
-const removeDirectory = Effect.fnUntraced(function* (fs: FileSystem.FileSystem, paths: JobPaths) {
-  const remove = (path: string) => fs.remove(path, { recursive: true, force: true })
-  const names = yield* fs.readDirectory(paths.directory).pipe(Effect.orElseSucceed(() => []))
-  yield* Effect.forEach(
-    names.filter((name) => name !== "job.json"),
-    (name) => remove(Path.join(paths.directory, name)),
-    { discard: true }
-  ).pipe(during("removing the job's directory"))
-  yield* during("removing the job's directory")(remove(paths.directory))
-})

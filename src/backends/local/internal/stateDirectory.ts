@@ -147,6 +147,18 @@ export const find = (stateDirectory: string, selector: Selector | undefined): Re
     .filter(({ environment, record }) => matches({ environment, owner: record?.owner ?? "" }, selector))
 }
 
+/** The record goes last, so that a removal that stops half-way is still listed, and can be done again. */
+export const removeDirectory = Effect.fnUntraced(function* (fs: FileSystem.FileSystem, paths: JobPaths) {
+  const remove = (path: string) => fs.remove(path, { recursive: true, force: true })
+  const names = yield* fs.readDirectory(paths.directory).pipe(Effect.orElseSucceed(() => []))
+  yield* Effect.forEach(
+    names.filter((name) => name !== "job.json"),
+    (name) => remove(Path.join(paths.directory, name)),
+    { discard: true }
+  ).pipe(during("removing the job's directory"))
+  yield* during("removing the job's directory")(remove(paths.directory))
+})
+
 /** Whether the environment is released, or being released, by whomever. */
 export const isGone = (paths: JobPaths): boolean => !Fs.existsSync(paths.record) || Fs.existsSync(paths.releasing)
 
