@@ -43,7 +43,7 @@ export class JobBackend extends Context.Service<
      */
     readonly provision: (spec: JobSpec) => Effect.Effect<JobEnvironment, BackendError, Scope.Scope>
     /**
-     * Attaches to an environment that another process handed over. Closing the scope detaches; it does not release. An environment
+     * Attaches to an environment that another process handed over; its steps have the job's variables and working directory. Closing the scope detaches; it does not release. An environment
      * that is gone is `EnvironmentLost`, a foreign handle `HandleRejected`.
      */
     readonly adopt: (handle: EnvironmentHandle) => Effect.Effect<JobEnvironment, BackendError, Scope.Scope>

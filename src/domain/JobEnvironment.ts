@@ -48,7 +48,7 @@ export interface RunningStep {
   readonly exitCode: Effect.Effect<number, BackendError>
   /** Sends a signal to every process of the step; nothing happens if it has ended. */
   readonly signal: (signal: StepSignal) => Effect.Effect<void, BackendError>
-  /** Contents of the step's `collect` files, by name. To be asked for after `exitCode`; works after a failed step too. */
+  /** Contents of the step's `collect` files, by name. To be asked for after `exitCode`; works after a failed step too. One that the step removed is left out. */
   readonly files: Effect.Effect<ReadonlyMap<string, string>, BackendError>
 }
 

@@ -274,7 +274,7 @@ export class InvalidInput extends Schema.TaggedError<InvalidInput>()("InvalidInp
     return `${this.input} is not valid: ${this.detail}`
   }
   get advice() {
-    return `Change ${this.input}; nothing has been started.`
+    return `Change ${this.input}.`
   }
   get retryable() {
     return false
@@ -370,11 +370,13 @@ export class StepFailed extends Schema.TaggedError<StepFailed>()("StepFailed", {
   job: Schema.String,
   step: Schema.String,
   exitCode: Schema.Int,
+  /** Why it failed, where the exit code does not tell. */
+  detail: Schema.optionalKey(Schema.String),
   /** The last lines that the step wrote. */
   tail: Schema.Array(Schema.String)
 }) {
   override get message() {
-    return `The step "${this.step}" of the job "${this.job}" failed with exit code ${this.exitCode}`
+    return `The step "${this.step}" of the job "${this.job}" failed${this.detail === undefined ? ` with exit code ${this.exitCode}` : `: ${this.detail}`}`
   }
   get advice() {
     return "Look at the step's output."

@@ -75,15 +75,17 @@ export const withEnvironment =
   <A, E, R>(
     use: (environment: JobEnvironment) => Effect.Effect<A, E, R>
   ): Effect.Effect<A, E | BackendError, R | JobBackend> =>
-    Effect.scopedWith((scope) =>
-      Effect.flatMap(Scope.provide(provision(job), scope), (environment) =>
-        Effect.raceFirst(use(environment), Effect.andThen(environment.completion, Effect.never))
-      ).pipe(
-        // Inside the scope: the release does not count, and must not cost the value of a program that was in time.
-        Effect.timeoutOrElse({
-          duration: job.timeouts.total,
-          orElse: () => fail(new TimedOut({ phase: "total", after: job.timeouts.total, waitingFor: job.name }))
-        })
+    withNewRun(
+      Effect.scopedWith((scope) =>
+        Effect.flatMap(Scope.provide(provision(job), scope), (environment) =>
+          Effect.raceFirst(use(environment), Effect.andThen(environment.completion, Effect.never))
+        ).pipe(
+          // Inside the scope: the release does not count, and must not cost the value of a program that was in time.
+          Effect.timeoutOrElse({
+            duration: job.timeouts.total,
+            orElse: () => fail(new TimedOut({ phase: "total", after: job.timeouts.total, waitingFor: job.name }))
+          })
+        )
       )
     )
 
@@ -182,12 +184,13 @@ const conduct = Effect.fnUntraced(function* (
   })
   const startedAt = yield* Clock.currentTimeMillis
   yield* emit({ _tag: "JobStarted", job: job.name, backend: backend.name, steps: job.steps.length })
-  const timers = yield* Effect.forkDetach(watchTime(job, stop))
+  const timers = yield* Effect.forkChild(watchTime(job, stop))
 
   let ended = yield* listening(attempt(job, stop))
   for (let tries = 1; job.retry.rerun && tries < job.retry.attempts && mayRerun(ended); tries++) {
     const error = ended.error!
     yield* emit({ _tag: "Retrying", job: job.name, what: "job", attempt: tries + 1, of: job.retry.attempts, error })
+    yield* Effect.timeoutOption(Deferred.await(stop.requested), job.retry.delay)
     ended = yield* listening(attempt(job, stop))
   }
   yield* Fiber.interrupt(timers)

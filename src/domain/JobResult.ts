@@ -26,6 +26,8 @@ export class StepResult extends Schema.Class<StepResult>("jobscope/StepResult")(
   /** Only if one was read from the step. */
   exitCode: Schema.optionalKey(Schema.Int),
   error: Schema.optionalKey(BackendError),
+  /** Why it is a `failure`, where the exit code does not tell. */
+  detail: Schema.optionalKey(Schema.String),
   outputs: Schema.Record(Schema.String, Schema.String),
   /** The last lines that the step wrote, both streams, 20 at most. */
   tail: Schema.Array(Schema.String),
@@ -70,7 +72,13 @@ export const orFail = (result: JobResult): Effect.Effect<JobResult, StepFailed |
   const failed = result.failedStep
   if (result.conclusion === "failure" && failed !== undefined) {
     return Effect.fail(
-      new StepFailed({ job: result.job, step: failed.name, exitCode: failed.exitCode ?? 1, tail: failed.tail })
+      new StepFailed({
+        job: result.job,
+        step: failed.name,
+        exitCode: failed.exitCode ?? 1,
+        ...(failed.detail === undefined ? {} : { detail: failed.detail }),
+        tail: failed.tail
+      })
     )
   }
   return Effect.fail(new JobCancelled({ job: result.job }))

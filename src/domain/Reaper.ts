@@ -15,7 +15,7 @@ import type { OwnedResource, Selector } from "./OwnedResource.ts"
 export interface ReapOptions {
   /** Only look at these. */
   readonly selector?: Selector | undefined
-  /** Also remove environments that were handed over longer ago than this. Left out, they stay. */
+  /** Also remove environments that were handed over, and are older than this. Left out, they stay. */
   readonly handedOverFor?: Duration.Input | undefined
   /** Remove what is selected whoever holds it: for one environment that somebody names. Default false. */
   readonly evenHeld?: boolean | undefined

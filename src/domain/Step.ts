@@ -40,7 +40,7 @@ export class ScriptStep extends Schema.TaggedClass<ScriptStep>()("ScriptStep", {
    */
   shell: Schema.NonEmptyString.pipe(defaulted("sh -e {0}")),
   env: EnvVars.pipe(defaulted({})),
-  /** Absolute, or relative to the job's working directory, which is the default. */
+  /** Absolute, or relative to the workspace. Left out, the job's. */
   workingDirectory: Schema.optionalKey(Schema.NonEmptyString),
   /** Directories put before `PATH`, first one first. */
   prependPath: Schema.Array(Schema.NonEmptyString).pipe(defaulted([])),

@@ -45,9 +45,17 @@ export const parse = (text: string): Result.Result<Record<string, string>, strin
 }
 
 /**
- * Writes one output so that `parse` reads it back. `delimiter` must not be a line of the value.
+ * Writes one output so that `parse` reads it back. The failure, a sentence, is for a name that the format cannot hold, and for a delimiter
+ * that is a line of the value: choose a random one.
  *
  * @category encoding
  */
-export const render = (name: string, value: string, delimiter: string): string =>
-  /[\r\n]/.test(value) || name.includes("<<") ? `${name}<<${delimiter}\n${value}\n${delimiter}\n` : `${name}=${value}\n`
+export const render = (name: string, value: string, delimiter: string): Result.Result<string, string> => {
+  if (name === "" || /=|<<|\n/.test(name)) {
+    return Result.fail(`the name ${JSON.stringify(name)} is empty, or has "=", "<<" or a line end in it`)
+  }
+  if (!/[\r\n]/.test(value)) return Result.succeed(`${name}=${value}\n`)
+  return value.split(/\r?\n/).includes(delimiter)
+    ? Result.fail(`the delimiter ${JSON.stringify(delimiter)} is a line of the value`)
+    : Result.succeed(`${name}<<${delimiter}\n${value}\n${delimiter}\n`)
+}

@@ -2,8 +2,10 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Runtime from "effect/Runtime"
+import * as MemoryBackend from "../../src/backends/memory/MemoryBackend.ts"
 import { BackendError, EnvironmentLost, TimedOut, Unavailable } from "../../src/domain/JobError.ts"
 import { JobResult, orFail, StepResult } from "../../src/domain/JobResult.ts"
+import { finish, job, output, step } from "./support.ts"
 
 const stepResult = (id: string, fields: Partial<ConstructorParameters<typeof StepResult>[0]> = {}) =>
   new StepResult({
@@ -96,4 +98,15 @@ describe("a result", () => {
     assert.strictEqual(result({ steps }).failedStep?.id, "first")
     assert.isUndefined(result({ steps: steps.slice(0, 1) }).failedStep)
   })
+})
+
+describe("a step whose outputs cannot be read", () => {
+  it.effect("does not say of a step with malformed outputs that it failed with exit code 0", () =>
+    Effect.gen(function* () {
+      const { result } = yield* finish(job([step("one", { do: [output("nonsense\n")] })]))
+      const error = yield* Effect.flip(orFail(result))
+      assert.strictEqual(Runtime.getErrorExitCode(error), 1)
+      assert.notInclude(error.message, "exit code 0")
+    }).pipe(Effect.provide(MemoryBackend.layerTest(), { local: true }))
+  )
 })

@@ -409,3 +409,30 @@ describe("programs", () => {
     }).pipe(Effect.provide(MemoryBackend.layerTest({ capabilities: { hostJobs: false } }), { local: true }))
   )
 })
+
+describe("what it tells, and releases", () => {
+  it.effect("tells the end of a step once, however often its exit code is asked for", () =>
+    Effect.gen(function* () {
+      const environment = yield* (yield* JobBackend).provision(spec())
+      const running = yield* environment.start(scriptStep({}, "one"))
+      yield* running.exitCode
+      yield* running.exitCode
+      assert.deepStrictEqual(
+        (yield* story).filter((record) => record.startsWith("StepEnded")),
+        ["StepEnded one 0"]
+      )
+    }).pipe(Effect.scoped, onMemory)
+  )
+
+  it.effect("goes on to an owner's other environments when one cannot be released", () =>
+    Effect.gen(function* () {
+      const backend = yield* JobBackend
+      const releaseFailure = new Unavailable({ service: "the API", detail: "503" })
+      const stuck = yield* backend.provision(spec({}, { releaseFailure }))
+      yield* backend.provision(spec())
+      const { left } = reasonOfTag(yield* Effect.flip(backend.release({ owner: "jobscope" })), "ReleaseFailed")
+      assert.deepStrictEqual(yield* existing, [stuck.name])
+      assert.deepStrictEqual([...new Set(left.map(({ environment }) => environment))], [stuck.name])
+    }).pipe(Effect.scoped, onMemory)
+  )
+})

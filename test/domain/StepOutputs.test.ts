@@ -13,6 +13,9 @@ const failureOf = (text: string) => {
   return Result.isFailure(result) ? result.failure : assert.fail(JSON.stringify(result.success))
 }
 
+const render = (name: string, value: string, delimiter: string) =>
+  Result.getOrThrow(StepOutputs.render(name, value, delimiter))
+
 describe("parse", () => {
   const good: ReadonlyArray<{
     readonly title: string
@@ -116,7 +119,7 @@ describe("render", () => {
     [name, value, delimiter],
     ([name, value, delimiter]) => {
       if (value.split("\n").includes(delimiter)) return
-      assert.deepStrictEqual(Object.entries(outputsOf(StepOutputs.render(name, value, delimiter))), [[name, value]])
+      assert.deepStrictEqual(Object.entries(outputsOf(render(name, value, delimiter))), [[name, value]])
     },
     { arbitrary: { runs: 1000 } }
   )
@@ -125,18 +128,24 @@ describe("render", () => {
     "several together are read back",
     [Arbitrary.array(Arbitrary.all([name, value]), { maxLength: 6 })],
     ([entries]) => {
-      const file = entries.map(([name, value], index) => StepOutputs.render(name, value, `__${index}_END__`)).join("")
+      const file = entries.map(([name, value], index) => render(name, value, `__${index}_END__`)).join("")
       assert.deepStrictEqual(new Map(Object.entries(outputsOf(file))), new Map(entries))
     },
     { arbitrary: { runs: 300 } }
   )
 
   it("a value of one line is one line, whatever is in it", () => {
-    assert.strictEqual(StepOutputs.render("a", "x<<y=z", "END"), "a=x<<y=z\n")
-    assert.strictEqual(StepOutputs.render("a", "x\ny", "END"), "a<<END\nx\ny\nEND\n")
+    assert.strictEqual(render("a", "x<<y=z", "END"), "a=x<<y=z\n")
+    assert.strictEqual(render("a", "x\ny", "END"), "a<<END\nx\ny\nEND\n")
   })
 
   it("a name that ends with < is read back with a value of one line", () => {
-    assert.deepStrictEqual(outputsOf(StepOutputs.render("a<", "1", "END")), { "a<": "1" })
+    assert.deepStrictEqual(outputsOf(render("a<", "1", "END")), { "a<": "1" })
+  })
+
+  it("says what the format cannot hold, instead of writing something else", () => {
+    for (const name of ["", "a=b", "a<<b", "a\nb"])
+      assert.isTrue(Result.isFailure(StepOutputs.render(name, "x", "END")))
+    assert.isTrue(Result.isFailure(StepOutputs.render("a", "x\nEND\ny", "END")))
   })
 })

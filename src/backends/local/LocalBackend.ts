@@ -28,10 +28,10 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
-import type { BackendDriver, DriverEnvironment } from "../../domain/BackendDriver.ts"
+import { type BackendDriver, type DriverEnvironment, destroyEach } from "../../domain/BackendDriver.ts"
 import type { Capabilities } from "../../domain/Capabilities.ts"
 import type { EnvironmentHandle } from "../../domain/EnvironmentHandle.ts"
-import { JobSpec, Timeouts } from "../../domain/Job.ts"
+import type { JobSpec } from "../../domain/Job.ts"
 import { fromDriver, JobBackend } from "../../domain/JobBackend.ts"
 import { BackendError, fail, ProvisionFailed, ReleaseFailed } from "../../domain/JobError.ts"
 import { OwnedResource, type Selector } from "../../domain/OwnedResource.ts"
@@ -51,9 +51,12 @@ import {
   type JobPaths,
   JobRecord,
   jobsDirectory,
+  markReleasing,
   pathsOf,
+  readHandedOver,
   removeDirectory,
   self,
+  writeHandedOver,
   writeRecord
 } from "./internal/stateDirectory.ts"
 import { prepareWorkspace } from "./internal/workspace.ts"
@@ -176,13 +179,7 @@ export const make = Effect.fnUntraced(function* (
     // Looked up, not joined to a path: a handle comes from outside.
     const [found] = select({ environment: handle.environment })
     if (found?.record === undefined || isGone(found.paths)) return yield* fail(deleted(where(handle.environment)))
-    const { paths, record } = found
-    const spec = new JobSpec({
-      name: record.job,
-      owner: record.owner,
-      timeouts: new Timeouts({ stopGrace: Duration.millis(record.stopGrace) })
-    })
-    return opened(paths, record, spec)
+    return opened(found.paths, found.record, yield* readHandedOver(fs, found.paths, found.record))
   })
 
   const opened = (paths: JobPaths, record: JobRecord, spec: JobSpec): DriverEnvironment => {
@@ -205,26 +202,26 @@ export const make = Effect.fnUntraced(function* (
       completion: Effect.suspend(() => (isGone(paths) ? fail(deleted(paths)) : Effect.sleep("1 second"))).pipe(
         Effect.forever
       ),
-      handOver: Effect.andThen(
-        Effect.suspend(() => writeRecord(fs, paths, new JobRecord({ ...record, handedOver: true }))),
-        Effect.sync(() => disarm(record.environment))
-      )
+      handOver: Effect.gen(function* () {
+        yield* writeHandedOver(fs, paths, spec)
+        yield* writeRecord(fs, paths, new JobRecord({ ...record, handedOver: true }))
+        disarm(record.environment)
+      })
     }
   }
 
   const select = (selector: Selector | undefined) => find(stateDirectory, selector)
 
   const destroy = Effect.fnUntraced(function* (selector: Selector) {
-    yield* Effect.forEach(
+    yield* destroyEach(
       select(selector),
       Effect.fnUntraced(function* ({ environment, paths, record }) {
-        yield* during("marking the release")(fs.writeFileString(paths.releasing, ""))
+        yield* markReleasing(fs, paths)
         const left = yield* terminate(treeOf(paths), Duration.millis(record?.stopGrace ?? 0))
         if (left.length > 0) return yield* fail(stuck(environment, record, left))
         yield* removeDirectory(fs, paths)
         disarm(environment)
-      }),
-      { concurrency: 8, discard: true }
+      })
     )
     // Another process may have removed it.
     if ("environment" in selector) disarm(selector.environment)
@@ -285,7 +282,7 @@ export const make = Effect.fnUntraced(function* (
     attach,
     destroy,
     list,
-    removalCommand: (environment) => `jobscope-reaper --state-dir '${stateDirectory}' --environment '${environment}'`
+    removalCommand
   }
   return fromDriver(driver)
 })

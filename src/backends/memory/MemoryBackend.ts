@@ -15,7 +15,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
-import type { BackendDriver, DriverEnvironment } from "../../domain/BackendDriver.ts"
+import { type BackendDriver, type DriverEnvironment, destroyEach } from "../../domain/BackendDriver.ts"
 import type { Capabilities } from "../../domain/Capabilities.ts"
 import type { JobSpec } from "../../domain/Job.ts"
 import { fromDriver, JobBackend, ProtocolViolation } from "../../domain/JobBackend.ts"
@@ -159,11 +159,15 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
         )
     )
     yield* world.record({ _tag: "StepStarted", environment: environment.name, step })
+    yield* Effect.forkDetach(
+      Effect.flatMap(Deferred.await(process.exit), (exitCode) =>
+        world.record({ _tag: "StepEnded", environment: environment.name, step, exitCode })
+      ).pipe(Effect.ignore),
+      { startImmediately: true }
+    )
     const running: RunningStep = {
       output: process.output,
-      exitCode: Effect.tap(Deferred.await(process.exit), (exitCode) =>
-        world.record({ _tag: "StepEnded", environment: environment.name, step, exitCode })
-      ),
+      exitCode: Deferred.await(process.exit),
       signal: (signal) =>
         Effect.andThen(
           world.record({ _tag: "StepSignalled", environment: environment.name, step, signal }),
@@ -184,7 +188,7 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
 
   const destroy = (selector: Parameters<BackendDriver["destroy"]>[0]) =>
     Effect.suspend(() =>
-      Effect.forEach(
+      destroyEach(
         selected(selector),
         Effect.fnUntraced(function* (environment) {
           const { releaseDelay, releaseFailure } = programOf(environment.spec)
@@ -200,8 +204,7 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
           )
           yield* Effect.forEach(environment.processes, (process) => process.kill)
           yield* world.record({ _tag: "Released", environment: environment.name })
-        }),
-        { discard: true }
+        })
       )
     )
 

@@ -84,6 +84,7 @@ interface Outcome {
   readonly outcome: Conclusion
   readonly exitCode?: number
   readonly error?: BackendError
+  readonly detail?: string
   readonly outputs?: Record<string, string>
 }
 
@@ -126,7 +127,7 @@ const runStep = Effect.fnUntraced(function* (
         // Everything that it wrote, before it counts as finished.
         const read = yield* Fiber.await(shown)
         if (Exit.isFailure(read)) return failedBy(yield* Effect.flip(read))
-        return yield* settled(job, running, first.value)
+        return yield* settled(job, name, running, first.value)
       }
       yield* stopRunning(running, job.timeouts.stopGrace)
       return first
@@ -176,14 +177,14 @@ const stopRunning = (running: RunningStep, grace: Duration.Duration) => {
 }
 
 /** The step has ended by itself: reads its outputs, after a failure too. */
-const settled = Effect.fnUntraced(function* (job: Job, running: RunningStep, exitCode: number) {
+const settled = Effect.fnUntraced(function* (job: Job, name: string, running: RunningStep, exitCode: number) {
   const files = yield* Effect.result(running.files)
   if (Result.isFailure(files)) return { ...failedBy(files.failure), exitCode }
   const outputs = StepOutputs.parse(files.success.get(StepOutputs.fileName) ?? "")
   if (Result.isFailure(outputs)) {
-    const message = `The step's output file (${StepOutputs.variable}) cannot be read: ${outputs.failure}`
-    yield* emit({ _tag: "Warning", job: job.name, message })
-    return { outcome: "failure", exitCode } satisfies Outcome
+    const detail = `the output file (${StepOutputs.variable}) cannot be read: ${outputs.failure}`
+    yield* emit({ _tag: "Warning", job: job.name, message: `${name}: ${detail}` })
+    return { outcome: "failure", exitCode, detail } satisfies Outcome
   }
   const outcome: Outcome = {
     outcome: exitCode === 0 ? "success" : "failure",

@@ -3,10 +3,19 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as EnvironmentHandle from "../../domain/EnvironmentHandle.ts"
+import * as EnvVars from "../../domain/EnvVars.ts"
 import { JobBackend } from "../../domain/JobBackend.ts"
 import type { JobEnvironment } from "../../domain/JobEnvironment.ts"
 import type { BackendError } from "../../domain/JobError.ts"
-import { type ContractCapabilities, type Registrar, reasonOf, runToEnd, type Setting, within } from "./setting.ts"
+import {
+  type ContractCapabilities,
+  type JobFields,
+  type Registrar,
+  reasonOf,
+  runToEnd,
+  type Setting,
+  within
+} from "./setting.ts"
 import * as steps from "./vocabulary.ts"
 
 /** One process provisions, another runs the steps, a third releases. */
@@ -34,10 +43,11 @@ export const handOver = <R, E>(promise: Registrar<R>, capabilities: ContractCapa
   /** As another process gets it: through JSON. */
   const handedOver = (
     setting: Setting,
-    before: (environment: JobEnvironment) => Effect.Effect<unknown, BackendError>
+    before: (environment: JobEnvironment) => Effect.Effect<unknown, BackendError>,
+    fields?: JobFields
   ) =>
     Effect.flatMap(
-      within(setting, (environment) => Effect.andThen(before(environment), environment.handOver)),
+      within(setting, (environment) => Effect.andThen(before(environment), environment.handOver), fields),
       (handle) => EnvironmentHandle.decode(JSON.parse(JSON.stringify(EnvironmentHandle.encode(handle))))
     )
 
@@ -63,6 +73,25 @@ export const handOver = <R, E>(promise: Registrar<R>, capabilities: ContractCapa
       assert.notStrictEqual((yield* setting.resources).length, 0)
       yield* inSecondProcess((backend) => backend.release(handle))
       assert.deepStrictEqual(yield* setting.resources, [])
+    })
+  )
+
+  promise("the adopter's steps have the job's variables and working directory", (setting) =>
+    Effect.gen(function* () {
+      const handle = yield* handedOver(setting, () => Effect.void, {
+        env: EnvVars.fromRecord({ OF_JOB: "still there" }),
+        workingDirectory: "/"
+      })
+      yield* inSecondProcess((backend) =>
+        Effect.scoped(
+          Effect.gen(function* () {
+            const environment = yield* backend.adopt(handle)
+            assert.strictEqual((yield* runToEnd(environment, steps.printEnv("OF_JOB"))).stdout, "still there\n")
+            assert.strictEqual((yield* runToEnd(environment, steps.printWorkingDirectory())).stdout, "/\n")
+            yield* backend.release(handle)
+          })
+        )
+      )
     })
   )
 

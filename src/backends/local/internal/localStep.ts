@@ -104,12 +104,17 @@ export const startStep = Effect.fnUntraced(function* (setting: StepSetting, step
       Effect.forEach(
         step.files.filter(({ collect }) => collect),
         ({ name }) =>
-          Effect.map(
-            during(`reading the step's file ${name}`)(fs.readFileString(filePath(name))),
-            (content) => [name, content] as const
+          fs.readFileString(filePath(name)).pipe(
+            Effect.map((content) => [[name, content] as const]),
+            // The step has removed it.
+            Effect.catchIf(
+              (error) => error.reason._tag === "NotFound",
+              () => Effect.succeed([])
+            ),
+            during(`reading the step's file ${name}`)
           )
       ),
-      (entries) => new Map(entries)
+      (entries) => new Map(entries.flat())
     )
   }
   return result

@@ -1,12 +1,15 @@
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
 import type { PlatformError } from "effect/PlatformError"
 import * as Schema from "effect/Schema"
-import { BackendError, EnvironmentLost, Forbidden, StorageFailed } from "../../../domain/JobError.ts"
+import { EnvVars } from "../../../domain/EnvVars.ts"
+import { JobSpec, Timeouts } from "../../../domain/Job.ts"
+import { BackendError, EnvironmentLost, Forbidden, HandleRejected, StorageFailed } from "../../../domain/JobError.ts"
 import { type Custody, matches, type Selector } from "../../../domain/OwnedResource.ts"
 import { startOf } from "./processTable.ts"
 
@@ -42,6 +45,8 @@ export interface JobPaths {
   readonly record: string
   /** Its existence tells other processes that the environment is being released. */
   readonly releasing: string
+  /** What an adopter needs of the job, its variables among it; only there after a hand-over. */
+  readonly handedOver: string
   readonly workspace: string
   readonly temp: string
   readonly services: string
@@ -57,6 +62,7 @@ export const pathsOf = (stateDirectory: string, environment: string): JobPaths =
     directory,
     record: Path.join(directory, "job.json"),
     releasing: Path.join(directory, "releasing"),
+    handedOver: Path.join(directory, "handed-over.json"),
     workspace: Path.join(directory, "workspace"),
     temp: Path.join(directory, "tmp"),
     services: Path.join(directory, "services"),
@@ -110,6 +116,59 @@ const readRecord = (paths: JobPaths): JobRecord | undefined => {
     return undefined
   }
 }
+
+/** The part of a job that its steps depend on. */
+const HandedOver = Schema.fromJsonString(
+  Schema.Struct({ env: EnvVars, workingDirectory: Schema.optionalKey(Schema.String) })
+)
+const encodeHandedOver = Schema.encodeSync(HandedOver)
+const decodeHandedOver = Schema.decodeUnknownEffect(HandedOver)
+
+/** Variables may be secrets: they are written only for a hand-over, for this user alone, and go with the environment. */
+export const writeHandedOver = (
+  fs: FileSystem.FileSystem,
+  paths: JobPaths,
+  { env, workingDirectory }: JobSpec
+): Effect.Effect<void, BackendError> =>
+  fs
+    .writeFileString(
+      paths.handedOver,
+      encodeHandedOver({ env, ...(workingDirectory === undefined ? {} : { workingDirectory }) }),
+      { mode: 0o600 }
+    )
+    .pipe(during("writing what the adopter needs"))
+
+/** The job as an adopter knows it. */
+export const readHandedOver = (
+  fs: FileSystem.FileSystem,
+  paths: JobPaths,
+  record: JobRecord
+): Effect.Effect<JobSpec, BackendError> =>
+  fs.readFileString(paths.handedOver).pipe(
+    during("reading what was handed over"),
+    Effect.flatMap(decodeHandedOver),
+    Effect.mapBoth({
+      onFailure: ({ message }) =>
+        new BackendError({ reason: new HandleRejected({ detail: `${paths.handedOver}: ${message}` }) }),
+      onSuccess: (handedOver) =>
+        new JobSpec({
+          name: record.job,
+          owner: record.owner,
+          timeouts: new Timeouts({ stopGrace: Duration.millis(record.stopGrace) }),
+          ...handedOver
+        })
+    })
+  )
+
+/** Tells other processes; where all is gone already, another one was faster. */
+export const markReleasing = (fs: FileSystem.FileSystem, paths: JobPaths): Effect.Effect<void, BackendError> =>
+  fs.writeFileString(paths.releasing, "").pipe(
+    Effect.catchIf(
+      (error) => error.reason._tag === "NotFound",
+      () => Effect.void
+    ),
+    during("marking the release")
+  )
 
 /** Names of all environments that have a directory; none if there is no state directory yet. */
 const environmentsIn = (stateDirectory: string): ReadonlyArray<string> => {
