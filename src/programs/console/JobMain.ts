@@ -8,9 +8,7 @@
  * JobMain.runMain(JobLifecycle.run(job).pipe(Effect.provide(LocalBackend.layer())))
  * ```
  */
-import { Console as NodeConsole } from "node:console"
 import { writeSync } from "node:fs"
-import { Writable } from "node:stream"
 import * as Clock from "effect/Clock"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
@@ -19,18 +17,22 @@ import type * as Fiber from "effect/Fiber"
 import { type JobEvent, JobEvents } from "../../domain/JobEvent.ts"
 import type { JobResult } from "../../domain/JobResult.ts"
 import * as ExitCode from "./ExitCode.ts"
-import * as HeldEnvironments from "./HeldEnvironments.ts"
+import * as Display from "./internal/Display.ts"
+import * as HeldEnvironments from "./internal/HeldEnvironments.ts"
+import * as Outlet from "./internal/Outlet.ts"
+import * as OutputSettings from "./internal/OutputSettings.ts"
+import * as StopSignals from "./internal/StopSignals.ts"
 import * as LiveRenderer from "./LiveRenderer.ts"
-import * as Outlet from "./Outlet.ts"
-import * as OutputSettings from "./OutputSettings.ts"
 import * as PlainRenderer from "./PlainRenderer.ts"
 import * as Renderer from "./Renderer.ts"
-import * as StopSignals from "./StopSignals.ts"
-import * as Style from "./Style.ts"
 import * as Summary from "./Summary.ts"
 
 /** @category options */
-export interface Options extends OutputSettings.Wanted {
+export interface Options {
+  /** Default `auto`: `live` on a terminal that somebody watches, else `plain`. */
+  readonly renderer?: "auto" | "live" | "plain" | "silent" | undefined
+  /** Default `elapsed` on a terminal, else `none`: the logs of a CI service have times of their own. */
+  readonly timestamps?: Renderer.Timestamps | undefined
   /** Show at the end what came of each job. Default: yes, unless the renderer is `silent`. */
   readonly summary?: boolean | undefined
 }
@@ -59,8 +61,7 @@ export const runMain = <E>(
   options: Options = {}
 ): void => {
   const settings = Effect.runSync(readSettings(options))
-  const style = Style.make(settings.color)
-  const renderer = makeRenderer(settings, style)
+  const renderer = makeRenderer(settings)
   const live = settings.renderer === "live"
   const results: Array<JobResult> = []
   let held = HeldEnvironments.none
@@ -77,67 +78,20 @@ export const runMain = <E>(
     if (ended) return
     if (forced === undefined) {
       forced = ExitCode.outputClosed
-      tell(StopSignals.outputClosed(held))
+      display.tell(StopSignals.outputClosed(held))
     }
     fiber?.interruptUnsafe(fiber.id)
   })
   const stderr = Outlet.make(process.stderr)
-  /** Lines of our own: into the live picture, and elsewhere not into what may be data. */
-  const tell = (text: string) =>
-    live && !stdout.closed() ? stdout.write(renderer.above(text, now())) : stderr.write(text)
+  const display = Display.make({ renderer, live, color: settings.color, stdout, stderr })
 
-  // ---- what happens is shown
-
-  let cutOff = false
   const emit = (event: JobEvent): Effect.Effect<void> =>
     Effect.suspend(() => {
       if (abandoned) return Effect.void
       held = HeldEnvironments.update(held, event)
       if (event._tag === "JobFinished") results.push(event.result)
-      if (cutOff && event._tag === "StepOutput") return Effect.void
-      stdout.write(renderer.event(event))
-      if (renderer.moving()) startTicking()
-      return cutOff ? Effect.void : stdout.ready
+      return display.show(event)
     })
-
-  let ticking = false
-  /** Only as long as something moves: a timer for nothing would hide that the program is stuck. */
-  const startTicking = () => {
-    if (ticking) return
-    ticking = true
-    const tick = Effect.sync(() => {
-      if (!abandoned && !stdout.full()) stdout.write(renderer.tick(now()))
-    })
-    Effect.runFork(
-      Effect.delay(tick, "100 millis").pipe(
-        Effect.repeat({ while: () => renderer.moving() }),
-        Effect.ensuring(
-          Effect.sync(() => {
-            ticking = false
-          })
-        )
-      )
-    )
-  }
-
-  /**
-   * Whoever cancels because nothing moves any more may have stopped reading too, as with a pager: then a cancel that waits for its reader
-   * never gets to the release. So from the cancel on, output is left out while the reader is behind for too long.
-   */
-  const watchReader = Effect.gen(function* () {
-    while (!ended) {
-      const behind = stdout.full()
-      yield* Effect.sleep("500 millis")
-      const stuck = behind && stdout.full()
-      if (stuck) {
-        cutOff = true
-        stdout.letGo()
-      } else if (cutOff && !stdout.full()) {
-        cutOff = false
-        stdout.write(renderer.above("(output was left out here: nobody read it)\n", now()))
-      }
-    }
-  })
 
   // ---- it is asked to stop
 
@@ -151,15 +105,15 @@ export const runMain = <E>(
       return
     }
     forced = ExitCode.ofSignal(signal)
-    tell(StopSignals.cancelling(signal, held))
-    Effect.runFork(watchReader)
+    display.tell(StopSignals.cancelling(signal, held))
+    display.hurry()
     fiber?.interruptUnsafe(fiber.id)
   }
 
   const abandon = (why: string, code: number) => {
     if (abandoned) process.exit(code)
     abandoned = true
-    stdout.write(renderer.end())
+    display.end()
     stderr.write(StopSignals.abandoning(why, held))
     held = HeldEnvironments.none
     const flushed = Effect.all([stdout.flushed, stderr.flushed], { concurrency: 2 })
@@ -178,13 +132,12 @@ export const runMain = <E>(
     ended = true
     const code = forced ?? ExitCode.ofExit(exit)
     const shown = allResults(results, exit)
-    const look = { style, ansi: settings.ansi }
-    stdout.write(renderer.end())
+    display.end()
     if (options.summary ?? settings.renderer !== "silent") {
-      const lines = Summary.lines(shown, look)
+      const lines = Summary.lines(shown, settings)
       if (lines.length > 0) stdout.write(`\n${lines.join("\n")}\n`)
     }
-    const problems = Exit.isSuccess(exit) ? [] : Summary.ofCause(exit.cause, shown, look)
+    const problems = Exit.isSuccess(exit) ? [] : Summary.ofCause(exit.cause, shown, settings)
     Effect.runFork(
       stdout.flushed.pipe(
         Effect.andThen(Effect.sync(() => stderr.write(problems.map((line) => `${line}\n`).join("")))),
@@ -202,7 +155,7 @@ export const runMain = <E>(
     if (ended || fiber === undefined) return
     if (forced === undefined) {
       forced = ExitCode.failure
-      tell("The program waits for something that cannot happen any more: it is interrupted\n")
+      display.tell("The program waits for something that cannot happen any more: it is interrupted\n")
       fiber.interruptUnsafe(fiber.id)
     } else {
       abandon("The program does not end", forced)
@@ -221,7 +174,7 @@ export const runMain = <E>(
   if (live) {
     // Ctrl-Z: the shell gets a terminal with a cursor; after `fg` the next tick draws again.
     process.on("SIGTSTP", () => {
-      stdout.write(renderer.pause())
+      display.pause()
       process.kill(process.pid, "SIGSTOP")
     })
   }
@@ -229,7 +182,7 @@ export const runMain = <E>(
   process.on("exit", onExit)
 
   const main = Effect.provideService(program, JobEvents, { emit })
-  fiber = Effect.runFork(live ? Effect.provideService(main, Console.Console, consoleOf(tell, settings.color)) : main)
+  fiber = Effect.runFork(live ? Effect.provideService(main, Console.Console, display.console) : main)
   fiber.addObserver(finish)
 }
 
@@ -238,17 +191,15 @@ const readSettings = (wanted: Options) =>
     OutputSettings.decide({ terminal: process.stdout.isTTY === true, variables }, wanted)
   )
 
-const makeRenderer = (settings: OutputSettings.OutputSettings, style: Style.Style): Renderer.Renderer => {
-  const { ansi, timestamps } = settings
+const makeRenderer = (settings: OutputSettings.OutputSettings): Renderer.Renderer => {
   switch (settings.renderer) {
     case "silent":
       return Renderer.silent
     case "plain":
-      return PlainRenderer.make({ style, timestamps, ansi })
+      return PlainRenderer.make(settings)
     case "live":
       return LiveRenderer.make({
-        style,
-        timestamps,
+        ...settings,
         size: () => ({ columns: process.stdout.columns || 80, rows: process.stdout.rows || 24 })
       })
   }
@@ -266,24 +217,9 @@ const allResults = (
     : told
 }
 
-/** For the program's own logs, in live output. */
-const consoleOf = (write: (text: string) => void, color: boolean): Console.Console => {
-  const stream = new Writable({
-    decodeStrings: false,
-    write: (chunk, _encoding, done) => {
-      write(String(chunk))
-      done()
-    }
-  })
-  return new NodeConsole({ stdout: stream, stderr: stream, colorMode: color })
-}
-
 const now = () => Effect.runSync(Clock.currentTimeMillis)
 
+/** Where nobody is left to read it, there is nobody to tell that either. */
 const lastWords = (descriptor: number, text: string) => {
-  try {
-    if (text !== "") writeSync(descriptor, text)
-  } catch {
-    // Nobody is there to read it.
-  }
+  if (text !== "") Effect.runSyncExit(Effect.sync(() => writeSync(descriptor, text)))
 }

@@ -11,11 +11,12 @@
  */
 import { identity } from "effect/Function"
 import type { JobEvent } from "../../domain/JobEvent.ts"
-import * as JobLines from "./JobLines.ts"
-import type { Renderer } from "./Renderer.ts"
-import type { Style } from "./Style.ts"
-import * as TerminalText from "./TerminalText.ts"
-import * as Timestamps from "./Timestamps.ts"
+import * as JobLines from "./internal/JobLines.ts"
+import * as LineFormat from "./internal/LineFormat.ts"
+import * as Style from "./internal/Style.ts"
+import * as TerminalText from "./internal/TerminalText.ts"
+import * as Times from "./internal/Times.ts"
+import type { Renderer, Timestamps } from "./Renderer.ts"
 
 /** @category models */
 export interface Size {
@@ -25,8 +26,9 @@ export interface Size {
 
 /** @category options */
 export interface Options {
-  readonly style: Style
-  readonly timestamps: Timestamps.Timestamps
+  /** Colour our own text. */
+  readonly color: boolean
+  readonly timestamps: Timestamps
   /** Asked at each redraw: people resize their terminals. */
   readonly size: () => Size
   /** Jobs that are shown at most; the others are counted. */
@@ -34,9 +36,15 @@ export interface Options {
 }
 
 /** @category constructors */
-export const make = ({ maxJobs = 8, size, style, timestamps }: Options): Renderer => {
+export const make = ({ color, maxJobs = 8, size, timestamps }: Options): Renderer => {
+  const style = Style.make(color)
   const lines = JobLines.make()
-  const format = JobLines.format({ style, timestamps, output: (line) => TerminalText.closed(TerminalText.still(line)) })
+  const format = LineFormat.make({
+    style,
+    timestamps,
+    output: (line) => TerminalText.closed(TerminalText.still(line)),
+    columns: () => size().columns
+  })
   const jobs = new Map<string, Running>()
   let area: Area = noArea
   /** The area stands on the screen. */
@@ -76,19 +84,13 @@ export const make = ({ maxJobs = 8, size, style, timestamps }: Options): Rendere
     return text
   }
 
-  const formatted = (found: ReadonlyArray<JobLines.JobLine>): string => {
-    let text = ""
-    for (const line of found) text += `${format(line)}\n`
-    return text
-  }
-
   return {
     event: (event) => {
       const before = jobs.size
       const found = lines.push(event)
       follow(jobs, event, found)
       const keep = event._tag === "StepOutput"
-      return found.length === 0 && jobs.size === before ? "" : redraw(formatted(found), event.at, keep)
+      return found.length === 0 && jobs.size === before ? "" : redraw(format(found), event.at, keep)
     },
     above: (text, now) => redraw(text.endsWith("\n") ? text : `${text}\n`, now, true),
     moving: () => jobs.size > 0,
@@ -99,7 +101,7 @@ export const make = ({ maxJobs = 8, size, style, timestamps }: Options): Rendere
     pause: takeBack,
     end: () => {
       jobs.clear()
-      return takeBack() + formatted(lines.flush())
+      return takeBack() + format(lines.flush())
     }
   }
 }
@@ -107,8 +109,8 @@ export const make = ({ maxJobs = 8, size, style, timestamps }: Options): Rendere
 /** A running job, as far as its line shows it. */
 interface Running {
   readonly job: string
-  /** Names need not be unique: how many jobs of this one run. */
-  count: number
+  /** Not an environment alone. */
+  readonly ofJob: boolean
   doing: string
   since: number
   last: string
@@ -117,46 +119,45 @@ interface Running {
 /** Brings the running jobs up to date. */
 const follow = (jobs: Map<string, Running>, event: JobEvent, lines: ReadonlyArray<JobLines.JobLine>): void => {
   const { at, job } = event
-  const running = jobs.get(job)
-  const doing = (what: string) => {
-    if (running === undefined) jobs.set(job, { job, count: 0, doing: what, since: at, last: "" })
-    else Object.assign(running, { doing: what, since: at, last: "" })
+  const run = JobLines.runOf(event)
+  const running = jobs.get(run)
+  if (running === undefined) {
+    if (event._tag === "JobStarted") jobs.set(run, { job, ofJob: true, doing: "starting", since: at, last: "" })
+    // Without a job of ours around it, this is where an environment begins.
+    if (event._tag === "EnvironmentRequested")
+      jobs.set(run, { job, ofJob: false, doing: "provisioning", since: at, last: "" })
+    return
   }
   switch (event._tag) {
-    case "JobStarted":
-      doing("starting")
-      jobs.get(job)!.count++
-      return
     case "PhaseStarted":
-      doing({ provision: "provisioning", steps: "starting", release: "releasing" }[event.phase])
+      Object.assign(running, { doing: phases[event.phase], since: at, last: "" })
       return
     case "Waiting":
-      if (running !== undefined) running.last = event.reason
+      running.last = event.reason
       return
     case "StepStarted":
-      doing(`▸ ${event.name}`)
+      Object.assign(running, { doing: `▸ ${event.name}`, since: at, last: "" })
       return
-    case "StepOutput": {
-      const last = lines.at(-1)
-      if (running !== undefined && last !== undefined) running.last = last.text
+    case "StepOutput":
+      running.last = lines.at(-1)?.text ?? running.last
       return
-    }
     case "Stopping":
-      if (running !== undefined) running.last = "stopping"
+      running.last = "stopping"
       return
     case "EnvironmentReleased":
     case "EnvironmentHandedOver":
     case "Leaked":
-      // Without a job of ours around it, an environment ends here.
-      if (running?.count === 0) jobs.delete(job)
+      if (!running.ofJob) jobs.delete(run)
       return
     case "JobFinished":
-      if (running !== undefined && --running.count <= 0) jobs.delete(job)
+      jobs.delete(run)
       return
     default:
       return
   }
 }
+
+const phases = { provision: "provisioning", steps: "starting", release: "releasing" } as const
 
 /** The lines below, and how wide they are. */
 interface Area {
@@ -172,7 +173,7 @@ interface Look extends Size {
   readonly maxJobs: number
   readonly now: number
   readonly frame: number
-  readonly style: Style
+  readonly style: Style.Style
 }
 
 const areaOf = (jobs: ReadonlyArray<Running>, look: Look): Area => {
@@ -201,7 +202,7 @@ const partsOf = (
     [`${spinner[frame % spinner.length]} `, style.yellow],
     [TerminalText.pad(TerminalText.cut(job, names), names), style.bold],
     [`  ${TerminalText.cut(TerminalText.flat(doing), maxDoing)}`, identity],
-    [`  ${Timestamps.running(now - since)}`, style.dim],
+    [`  ${Times.running(now - since)}`, style.dim],
     ...(preview === "" ? [] : [[`  ${preview}`, style.dim] as const])
   ]
 }

@@ -1,5 +1,14 @@
 /**
  * Turns events into the text to write for them. It never writes, and never asks for the time: the same events give the same text.
+ *
+ * **Example**
+ *
+ * ```ts
+ * const renderer = PlainRenderer.make({ color: false, ansi: false, timestamps: "utc" })
+ * Effect.provideService(JobLifecycle.run(job), JobEvents, {
+ *   emit: (event) => Effect.sync(() => appendFileSync("job.log", renderer.event(event)))
+ * })
+ * ```
  */
 import type { JobEvent } from "../../domain/JobEvent.ts"
 
@@ -21,6 +30,13 @@ export interface Renderer {
   /** The last text. */
   readonly end: () => string
 }
+
+/**
+ * What stands before each line: nothing, the time since the first one, or the time of day in UTC.
+ *
+ * @category options
+ */
+export type Timestamps = "none" | "elapsed" | "utc"
 
 /**
  * Shows nothing.

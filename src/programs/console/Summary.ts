@@ -6,14 +6,15 @@ import * as Predicate from "effect/Predicate"
 import * as Runtime from "effect/Runtime"
 import { BackendError, JobCancelled, StepFailed } from "../../domain/JobError.ts"
 import type { JobResult, StepResult } from "../../domain/JobResult.ts"
-import { conclusions, counted } from "./JobLines.ts"
-import type { Style } from "./Style.ts"
-import * as TerminalText from "./TerminalText.ts"
-import * as Timestamps from "./Timestamps.ts"
+import * as Style from "./internal/Style.ts"
+import * as TerminalText from "./internal/TerminalText.ts"
+import * as Times from "./internal/Times.ts"
+import { conclusions, counted, warning } from "./internal/Wording.ts"
 
 /** @category options */
 export interface Options {
-  readonly style: Style
+  /** Colour our own text. */
+  readonly color: boolean
   /** Keep the colours that steps write themselves. */
   readonly ansi: boolean
 }
@@ -25,10 +26,11 @@ export interface Options {
  */
 export const lines = (results: ReadonlyArray<JobResult>, options: Options): ReadonlyArray<string> => {
   if (results.length === 0) return []
+  const look = lookOf(options)
   return [
-    ...table(results, options.style),
-    ...(results.length > 1 ? [options.style.dim(total(results))] : []),
-    ...results.flatMap((result) => details(result, options)).flatMap((block) => ["", ...block])
+    ...table(results, look.style),
+    ...(results.length > 1 ? [look.style.dim(total(results))] : []),
+    ...results.flatMap((result) => details(result, look)).flatMap((block) => ["", ...block])
   ]
 }
 
@@ -41,9 +43,10 @@ export const lines = (results: ReadonlyArray<JobResult>, options: Options): Read
 export const ofCause = (
   cause: Cause.Cause<unknown>,
   results: ReadonlyArray<JobResult>,
-  { style }: Options
-): ReadonlyArray<string> =>
-  cause.reasons.flatMap((reason): ReadonlyArray<string> => {
+  options: Options
+): ReadonlyArray<string> => {
+  const { style } = lookOf(options)
+  return cause.reasons.flatMap((reason): ReadonlyArray<string> => {
     if (Cause.isInterruptReason(reason)) return []
     if (Cause.isDieReason(reason)) {
       return block(style.red(`${conclusions.error.mark} The program has a defect`), [
@@ -65,6 +68,14 @@ export const ofCause = (
     if (error instanceof JobCancelled) return [`${style.yellow(conclusions.cancelled.mark)} ${error.message}`]
     return block(style.red(`${conclusions.error.mark} The program failed`), [Cause.pretty(Cause.fail(error))])
   })
+}
+
+interface Look {
+  readonly style: Style.Style
+  readonly ansi: boolean
+}
+
+const lookOf = ({ ansi, color }: Options): Look => ({ style: Style.make(color), ansi })
 
 /** What `JobResult.orFail` makes of a result says nothing new. */
 const isTold = (error: unknown, results: ReadonlyArray<JobResult>): boolean =>
@@ -74,8 +85,8 @@ const isTold = (error: unknown, results: ReadonlyArray<JobResult>): boolean =>
       )
     : results.some((result) => result.error === error)
 
-const table = (results: ReadonlyArray<JobResult>, style: Style): ReadonlyArray<string> => {
-  const rows = results.map((result) => ({ result, took: Timestamps.duration(result.duration) }))
+const table = (results: ReadonlyArray<JobResult>, style: Style.Style): ReadonlyArray<string> => {
+  const rows = results.map((result) => ({ result, took: Times.duration(result.duration) }))
   const words = Math.max(...results.map(({ conclusion }) => conclusion.length))
   const times = Math.max(...rows.map(({ took }) => took.length))
   return rows.map(({ result: { conclusion, job }, took }) => {
@@ -93,12 +104,12 @@ const total = (results: ReadonlyArray<JobResult>): string => {
 }
 
 /** A block for each thing that went wrong. */
-const details = (result: JobResult, options: Options): ReadonlyArray<ReadonlyArray<string>> => {
-  const { style } = options
+const details = (result: JobResult, look: Look): ReadonlyArray<ReadonlyArray<string>> => {
+  const { style } = look
   const steps = result.steps.filter(isTroubled)
   const toldBySteps = steps.some(({ error }) => error !== undefined && error === result.error)
   return [
-    ...steps.map((step) => ofStep(result.job, step, options)),
+    ...steps.map((step) => ofStep(result.job, step, look)),
     ...(result.error === undefined || toldBySteps
       ? []
       : [
@@ -108,7 +119,10 @@ const details = (result: JobResult, options: Options): ReadonlyArray<ReadonlyArr
           )
         ]),
     ...result.leaks.map((leak) =>
-      block(`${style.red("!")} ${style.bold(result.job)}: not everything could be released`, explained(leak, style))
+      block(
+        `${style.red(warning.mark)} ${style.bold(result.job)}: not everything could be released`,
+        explained(leak, style)
+      )
     )
   ]
 }
@@ -120,30 +134,30 @@ const isTroubled = ({ conclusion, error, outcome }: StepResult): boolean =>
   outcome === "timeout" ||
   (outcome === "cancelled" && error !== undefined)
 
-const ofStep = (job: string, step: StepResult, options: Options): ReadonlyArray<string> => {
-  const { style } = options
+const ofStep = (job: string, step: StepResult, look: Look): ReadonlyArray<string> => {
+  const { style } = look
   const excused = step.conclusion === "success"
   const reason = step.error?.reason._tag ?? "StepFailed"
   const code = step.exitCode === undefined ? "" : `, exit code ${step.exitCode}`
-  const mark = excused ? style.yellow("!") : style.red(conclusions.failure.mark)
+  const mark = excused ? style.yellow(warning.mark) : style.red(conclusions.failure.mark)
   const head = `${mark} ${style.bold(job)} › ${style.bold(step.name)}: ${reason}${code}`
   if (excused) return [`${head} ${style.dim("(allowed: continueOnError)")}`]
   return [
     head,
-    ...quoted(step.tail, options),
+    ...quoted(step.tail, look),
     ...(step.error === undefined
       ? [style.dim(`  ${new StepFailed({ job, step: step.name, exitCode: step.exitCode ?? 1, tail: [] }).anchor}`)]
       : indented(explained(step.error, style)))
   ]
 }
 
-const explained = (error: BackendError, style: Style): ReadonlyArray<string> => [
+const explained = (error: BackendError, style: Style.Style): ReadonlyArray<string> => [
   error.message,
   `→ ${error.advice}`,
   style.dim(error.anchor)
 ]
 
-const quoted = (tail: ReadonlyArray<string>, { ansi, style }: Options): ReadonlyArray<string> =>
+const quoted = (tail: ReadonlyArray<string>, { ansi, style }: Look): ReadonlyArray<string> =>
   tail.map((line) => {
     const still = TerminalText.still(line)
     const text = ansi ? still : TerminalText.strip(still)

@@ -3,15 +3,14 @@ import * as Schema from "effect/Schema"
 import type { JobEvent } from "jobscope/domain/JobEvent"
 import * as LiveRenderer from "jobscope/programs/console/LiveRenderer"
 import * as PlainRenderer from "jobscope/programs/console/PlainRenderer"
-import * as Style from "jobscope/programs/console/Style"
 import * as Screen from "./screen.ts"
 import * as Story from "./story.ts"
 
-const open = (options: { columns?: number; rows?: number; style?: Style.Style } = {}) => {
+const open = (options: { columns?: number; rows?: number; color?: boolean } = {}) => {
   const size = { columns: options.columns ?? 200, rows: options.rows ?? 40 }
   const screen = Screen.make(size.columns)
   const renderer = LiveRenderer.make({
-    style: options.style ?? Style.plain,
+    color: options.color ?? false,
     timestamps: "none",
     size: () => size
   })
@@ -19,7 +18,8 @@ const open = (options: { columns?: number; rows?: number; style?: Style.Style } 
 }
 
 const started = (job: string) => ({ _tag: "JobStarted", job, backend: "fake", steps: 1 }) as const
-const step = (job: string, name: string) => ({ _tag: "StepStarted", job, step: "s", name }) as const
+const step = (job: string, name: string, command = name) =>
+  ({ _tag: "StepStarted", job, step: "s", name, command }) as const
 const finished = (job: string) => ({ _tag: "JobFinished", job, result: Story.jobResult(job, "success") }) as const
 
 describe("LiveRenderer", () => {
@@ -63,9 +63,77 @@ describe("LiveRenderer", () => {
     assert.deepStrictEqual(screen.unknown, [])
   })
 
+  it("keeps two runs of one job apart", () => {
+    const { screen, show, renderer } = open()
+    const all = ["one", "two"].map((text) =>
+      Story.ofRun(`run-${text}`, [
+        started("job"),
+        step("job", `Do ${text}`),
+        Story.out("job", "s", `${text} begins `),
+        Story.out("job", "s", "and goes on\n")
+      ])
+    )
+    for (const event of Story.timed(Story.inTurns(all))) show(event)
+    screen.write(renderer.tick(Story.epoch + 1000))
+    const above = [
+      "job | ▸ 1 step on fake",
+      "job | ▸ 1 step on fake",
+      "job | s | ▸ Do one",
+      "job | s | ▸ Do two",
+      "job | s | one begins and goes on",
+      "job | s | two begins and goes on"
+    ]
+    assert.deepStrictEqual(screen.lines(), [
+      ...above,
+      "⠙ job  ▸ Do one  0.8s  one begins and goes on",
+      "⠙ job  ▸ Do two  0.7s  two begins and goes on"
+    ])
+    for (const event of Story.timed(Story.ofRun("run-one", [finished("job")]))) show(event)
+    screen.write(renderer.tick(Story.epoch + 1000))
+    assert.deepStrictEqual(screen.lines(), [
+      ...above,
+      "job | ✓ success after 3.4s",
+      "⠹ job  ▸ Do two  0.7s  two begins and goes on"
+    ])
+    for (const event of Story.timed(Story.ofRun("run-two", [finished("job")]))) show(event)
+    assert.isFalse(renderer.moving())
+  })
+
+  it("shows an environment without a job for as long as there is one", () => {
+    const { renderer, screen, show } = open()
+    const all = ["one", "two"].map((job) =>
+      Story.ofRun("", [
+        { _tag: "PhaseStarted", job, phase: "provision" },
+        { _tag: "EnvironmentRequested", job, environment: job, removal: `remove ${job}` },
+        { _tag: "EnvironmentReleased", job, environment: job }
+      ])
+    )
+    const [first, second, ...events] = Story.timed(Story.inTurns(all))
+    // The backend may refuse it now, and nothing would tell.
+    for (const event of [first!, second!]) show(event)
+    assert.isFalse(renderer.moving())
+    for (const event of events.slice(0, 3)) show(event)
+    screen.write(renderer.tick(Story.epoch + 400))
+    assert.strictEqual(screen.lines().at(-1), "⠙ two  provisioning  0.1s")
+    for (const event of events.slice(3)) show(event)
+    assert.isFalse(renderer.moving())
+  })
+
+  it("cuts the command of a step where the terminal ends", () => {
+    const command = `npm run build -- ${"x".repeat(200)}`
+    const lineIn = (columns: number) => {
+      const { screen, show } = open({ columns })
+      for (const event of Story.timed([step("build", "Build", command)])) show(event)
+      return screen.lines()
+    }
+    assert.deepStrictEqual(lineIn(40), ["build | s | ▸ Build", `build | s | $ npm run build -- ${"x".repeat(7)}…`, ""])
+    assert.isTrue(lineIn(100)[1]!.endsWith("x…"))
+    assert.strictEqual(lineIn(100)[1]!.length, 99)
+  })
+
   it("leaves the same lines on the screen as the plain renderer", () => {
-    const { renderer, screen, show } = open({ columns: 60, style: Style.make(true) })
-    const plain = PlainRenderer.make({ style: Style.make(true), timestamps: "none", ansi: true })
+    const { renderer, screen, show } = open({ columns: 60, color: true })
+    const plain = PlainRenderer.make({ color: true, timestamps: "none", ansi: true })
     const expected = Screen.make(60)
     for (const event of Story.everything) {
       show(event)
@@ -105,7 +173,7 @@ describe("LiveRenderer", () => {
 
   it("takes all of its lines back in a terminal that became narrower", () => {
     const size = { columns: 100, rows: 40 }
-    const renderer = LiveRenderer.make({ style: Style.plain, timestamps: "none", size: () => size })
+    const renderer = LiveRenderer.make({ color: false, timestamps: "none", size: () => size })
     const [begin, output] = Story.timed([started("build"), Story.out("build", "s", `${"x".repeat(200)}\n`)])
     renderer.event(begin!)
     renderer.event(output!)
@@ -149,6 +217,7 @@ describe("LiveRenderer", () => {
 
   const Happening = Schema.Struct({
     job: Schema.Literals(["one", "two", "three"]),
+    run: Schema.Literals(["first", "second"]),
     what: Schema.Literals([
       "start",
       "step",
@@ -169,9 +238,9 @@ describe("LiveRenderer", () => {
     [Schema.Array(Happening)],
     ([happenings]) => {
       const { renderer, screen } = open({ columns: 50, rows: 10 })
-      const plain = PlainRenderer.make({ style: Style.plain, timestamps: "none", ansi: true })
+      const plain = PlainRenderer.make({ color: false, timestamps: "none", ansi: true })
       const expected = Screen.make(50)
-      for (const [index, { job, what }] of happenings.entries()) {
+      for (const [index, { job, run, what }] of happenings.entries()) {
         const at = Story.epoch + index * 10
         const text = `line ${index} `
         if (what === "tick") screen.write(renderer.tick(at))
@@ -180,7 +249,7 @@ describe("LiveRenderer", () => {
           screen.write(renderer.above(text, at))
           expected.write(`${text}\n`)
         } else {
-          const event = { ...eventOf(job, what, text), at } as JobEvent
+          const event = { ...Story.timed([eventOf(job, what, text)])[0]!, run, at }
           screen.write(renderer.event(event))
           expected.write(plain.event(event))
         }
@@ -206,7 +275,7 @@ const eventOf = (job: string, what: string, text: string): Story.Untimed => {
     case "half":
       return Story.out(job, "s", text)
     case "environment":
-      return { _tag: "PhaseStarted", job, phase: "provision" }
+      return { _tag: "EnvironmentRequested", job, environment: job, removal: `remove ${job}` }
     case "released":
       return { _tag: "EnvironmentReleased", job, environment: job }
     default:

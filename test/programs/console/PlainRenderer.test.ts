@@ -2,11 +2,10 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
 import type { JobEvent } from "jobscope/domain/JobEvent"
 import * as PlainRenderer from "jobscope/programs/console/PlainRenderer"
-import * as Style from "jobscope/programs/console/Style"
 import * as Story from "./story.ts"
 
 const render = (events: ReadonlyArray<JobEvent>, options: Partial<PlainRenderer.Options> = {}): string => {
-  const renderer = PlainRenderer.make({ style: Style.plain, timestamps: "none", ansi: true, ...options })
+  const renderer = PlainRenderer.make({ color: false, timestamps: "none", ansi: true, ...options })
   return events.map(renderer.event).join("") + renderer.end()
 }
 
@@ -20,6 +19,7 @@ describe("PlainRenderer", () => {
       "build | environment build-1 is ready",
       "deploy to staging | ▸ 1 step on fake",
       "build             | deps | ▸ Install the dependencies",
+      "build             | deps | $ npm ci",
       "build             | deps | npm warn old",
       "build             | deps | added 132 packages",
       "build             | deps | no end",
@@ -67,7 +67,7 @@ describe("PlainRenderer", () => {
 
   it("ends colours that a step leaves switched on, where it has colours itself", () => {
     const events = Story.timed([Story.out("job", "s", "\u001b[31mred\n")])
-    assert.isTrue(render(events, { style: Style.make(true) }).endsWith("\u001b[31mred\u001b[0m\n"))
+    assert.isTrue(render(events, { color: true }).endsWith("\u001b[31mred\u001b[0m\n"))
   })
 
   it("pads names to a bound, and never cuts them", () => {
@@ -79,9 +79,10 @@ describe("PlainRenderer", () => {
   it("announces an environment that no job of ours is around", () => {
     const events = Story.timed([
       { _tag: "PhaseStarted", job: "tool", phase: "provision" },
+      { _tag: "EnvironmentRequested", job: "tool", environment: "tool-1", removal: "remove tool-1" },
       { _tag: "EnvironmentReady", job: "tool", environment: "tool-1" },
       { _tag: "EnvironmentHandedOver", job: "tool", environment: "tool-1" },
-      { _tag: "PhaseStarted", job: "tool", phase: "provision" }
+      { _tag: "EnvironmentRequested", job: "tool", environment: "tool-2", removal: "remove tool-2" }
     ])
     assert.deepStrictEqual(render(events).split("\n"), [
       "tool | ▸ environment",
@@ -93,9 +94,84 @@ describe("PlainRenderer", () => {
   })
 
   it("does not mix the lines of a job that is started over with those of its first try", () => {
-    const start = { _tag: "StepStarted", job: "job", step: "s", name: "S" } as const
-    const events = Story.timed([start, Story.out("job", "s", "half"), start, Story.out("job", "s", "whole\n")])
-    assert.strictEqual(render(events), "job | s | ▸ S\njob | s | half\njob | s | ▸ S\njob | s | whole\n")
+    const start = { _tag: "StepStarted", job: "job", step: "s", name: "S", command: "S" } as const
+    const lost = Story.stepResult("s", "S", "error", { error: Story.lost })
+    const events = Story.timed([
+      start,
+      Story.out("job", "s", "half"),
+      { _tag: "StepFinished", job: "job", step: "s", result: lost },
+      start,
+      Story.out("job", "s", "whole\n")
+    ])
+    assert.deepStrictEqual(render(events).split("\n"), [
+      "job | s | ▸ S",
+      "job | s | half",
+      "job | s | ✗ EnvironmentLost: The environment was lost (OOMKilled): the node took it back",
+      "job | s | ▸ S",
+      "job | s | whole",
+      ""
+    ])
+  })
+
+  it("keeps two runs of one job apart", () => {
+    const all = ["one", "two"].map((text) =>
+      Story.ofRun(`run-${text}`, [
+        { _tag: "JobStarted", job: "job", backend: "fake", steps: 1 },
+        { _tag: "Waiting", job: "job", phase: "provision", reason: "a node" },
+        { _tag: "StepStarted", job: "job", step: "s", name: "S", command: "S" },
+        Story.out("job", "s", `${text} begins `),
+        Story.out("job", "s", `and goes on\n${text} has no end`),
+        ...(text === "one"
+          ? [{ _tag: "StepFinished", job: "job", step: "s", result: Story.stepResult("s", "S", "success") } as const]
+          : []),
+        { _tag: "JobFinished", job: "job", result: Story.jobResult("job", text === "one" ? "success" : "error") }
+      ])
+    )
+    assert.deepStrictEqual(render(Story.timed(Story.inTurns(all))).split("\n"), [
+      "job | ▸ 1 step on fake",
+      "job | ▸ 1 step on fake",
+      "job | waiting for a node",
+      "job | waiting for a node",
+      "job | s | ▸ S",
+      "job | s | ▸ S",
+      "job | s | one begins and goes on",
+      "job | s | two begins and goes on",
+      "job | s | one has no end",
+      "job | s | ✓ 1.2s",
+      "job | s | two has no end",
+      "job | ✗ error after 3.4s",
+      "job | ✓ success after 3.4s",
+      ""
+    ])
+  })
+
+  it("keeps environments apart that were opened outside of a run", () => {
+    const all = ["one", "two"].map((job) =>
+      Story.ofRun("", [
+        { _tag: "EnvironmentRequested", job, environment: job, removal: `remove ${job}` },
+        { _tag: "EnvironmentReleased", job, environment: job }
+      ])
+    )
+    assert.deepStrictEqual(render(Story.timed(Story.inTurns(all))).split("\n"), [
+      "one | ▸ environment",
+      "two | ▸ environment",
+      "one | environment one is released",
+      "two | environment two is released",
+      ""
+    ])
+  })
+
+  it("shows the command of a step in one line, dimmed, where its name does not tell it", () => {
+    const start = (name: string, command: string) =>
+      Story.timed([{ _tag: "StepStarted", job: "job", step: "s", name, command }])
+    assert.strictEqual(render(start("npm ci", "npm ci")), "job | s | ▸ npm ci\n")
+    assert.strictEqual(
+      render(start("Install", `npm ci  --long ${"x".repeat(200)}`)),
+      `job | s | ▸ Install\njob | s | $ npm ci  --long ${"x".repeat(200)}\n`
+    )
+    const noisy = "alpine sh -c \u001b[31mone\n\ttwo"
+    assert.strictEqual(render(start("Run", noisy)), "job | s | ▸ Run\njob | s | $ alpine sh -c one  two\n")
+    assert.include(render(start("Install", "npm ci"), { color: true }), "\u001b[2m$ npm ci\u001b[22m\n")
   })
 
   it("gives what is left when the events just end", () => {
@@ -115,9 +191,7 @@ describe("PlainRenderer", () => {
     })
     const jobs = ["one", "two"]
     // In turns, so that a line of one stands in the middle of a line of the other.
-    const cut = Array.from({ length: Math.max(...pieces.map(({ length }) => length)) }, (_, turn) =>
-      pieces.flatMap((all, job) => (all[turn] === undefined ? [] : [Story.out(jobs[job]!, "s", all[turn]!)]))
-    ).flat()
+    const cut = Story.inTurns(pieces.map((all, job) => all.map((piece) => Story.out(jobs[job]!, "s", piece))))
     const finish = jobs.map((job) => ({ _tag: "JobFinished", job, result: Story.jobResult(job, "success") }) as const)
     const linesOf = (events: ReadonlyArray<Story.Untimed>) => {
       const lines = render(Story.timed([...events, ...finish])).split("\n")
@@ -136,7 +210,7 @@ describe("PlainRenderer", () => {
   })
 
   it("needs no more memory for more lines", () => {
-    const renderer = PlainRenderer.make({ style: Style.plain, timestamps: "elapsed", ansi: true })
+    const renderer = PlainRenderer.make({ color: false, timestamps: "elapsed", ansi: true })
     const chunk = Story.bytes("0123456789012345678901234567890123456789\n".repeat(500))
     let longest = 0
     const run = (lines: number) => {

@@ -4,11 +4,10 @@ import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Runtime from "effect/Runtime"
 import { JobCancelled, ServiceUnhealthy, StepFailed, TimedOut } from "jobscope/domain/JobError"
-import * as Style from "jobscope/programs/console/Style"
 import * as Summary from "jobscope/programs/console/Summary"
 import * as Story from "./story.ts"
 
-const plain = { style: Style.plain, ansi: true }
+const plain = { color: false, ansi: true }
 const timedOut = Story.errorOf(
   new TimedOut({ phase: "total", after: Duration.minutes(5), waitingFor: "the steps of e2e" })
 )
@@ -97,7 +96,7 @@ describe("Summary", () => {
     const tailOf = (options: Summary.Options) => Summary.lines(results, options).find((line) => line.includes("red"))
     assert.strictEqual(tailOf(plain), "  | \u001b[31mred")
     assert.strictEqual(tailOf({ ...plain, ansi: false }), "  | red")
-    assert.isTrue(tailOf({ style: Style.make(true), ansi: true })?.endsWith("\u001b[31mred\u001b[0m"))
+    assert.isTrue(tailOf({ color: true, ansi: true })?.endsWith("\u001b[31mred\u001b[0m"))
   })
 
   it("shows what ended the program, unless the results say it already", () => {

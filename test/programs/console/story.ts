@@ -56,11 +56,26 @@ export const leak = errorOf(
   })
 )
 
-/** Events without times; each one happens 100 ms after the one before it. */
-export type Untimed = JobEvent extends infer Event ? (Event extends JobEvent ? Omit<Event, "at"> : never) : never
+/** Events without times; where they name no run, there is one for each name of a job. */
+export type Untimed = JobEvent extends infer Event
+  ? Event extends JobEvent
+    ? Omit<Event, "at" | "run"> & { readonly run?: string }
+    : never
+  : never
 
+/** Each one happens 100 ms after the one before it. */
 export const timed = (events: ReadonlyArray<Untimed>): ReadonlyArray<JobEvent> =>
-  events.map((event, index) => ({ ...event, at: epoch + index * 100 }) as JobEvent)
+  events.map((event, index) => ({ run: event.job, ...event, at: epoch + index * 100 }) as JobEvent)
+
+/** The same events, of another run. */
+export const ofRun = (run: string, events: ReadonlyArray<Untimed>): ReadonlyArray<Untimed> =>
+  events.map((event) => ({ ...event, run }))
+
+/** The first of all, then the second of all, and so on. */
+export const inTurns = <A>(all: ReadonlyArray<ReadonlyArray<A>>): ReadonlyArray<A> =>
+  Array.from({ length: Math.max(...all.map(({ length }) => length)) }, (_, turn) =>
+    all.flatMap((own) => own.slice(turn, turn + 1))
+  ).flat()
 
 export const out = (job: string, step: string, text: string | Uint8Array, stream: "stdout" | "stderr" = "stdout") =>
   ({ _tag: "StepOutput", job, step, stream, bytes: typeof text === "string" ? bytes(text) : text }) as const
@@ -77,7 +92,7 @@ export const everything: ReadonlyArray<JobEvent> = timed([
   { _tag: "EnvironmentReady", job: "build", environment: "build-1" },
   { _tag: "JobStarted", job: "deploy to staging", backend: "fake", steps: 1 },
   { _tag: "PhaseStarted", job: "build", phase: "steps" },
-  { _tag: "StepStarted", job: "build", step: "deps", name: "Install the dependencies" },
+  { _tag: "StepStarted", job: "build", step: "deps", name: "Install the dependencies", command: "npm ci" },
   out("build", "deps", "added 132 "),
   out("build", "deps", "npm warn old\n", "stderr"),
   out("build", "deps", "packages\nno end"),
@@ -87,7 +102,7 @@ export const everything: ReadonlyArray<JobEvent> = timed([
     step: "deps",
     result: stepResult("deps", "Install the dependencies", "success")
   },
-  { _tag: "StepStarted", job: "build", step: "step-2", name: "npm test" },
+  { _tag: "StepStarted", job: "build", step: "step-2", name: "npm test", command: "npm test" },
   out("build", "step-2", "\u001b[31mred\u001b[0m\r\n\n"),
   { _tag: "StepFinished", job: "build", step: "step-2", result: stepResult("step-2", "npm test", "failure") },
   {

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
-import * as OutputSettings from "jobscope/programs/console/OutputSettings"
+import * as OutputSettings from "../../../../src/programs/console/internal/OutputSettings.ts"
 
 const variables = (env: Record<string, string>) =>
   Effect.provide(OutputSettings.variables, ConfigProvider.layer(ConfigProvider.fromEnvRecord(env)))

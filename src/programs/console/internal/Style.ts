@@ -29,6 +29,3 @@ export const make = (color: boolean): Style => {
     hue: (number, text) => hues[number % hues.length]!(text)
   }
 }
-
-/** @category constructors */
-export const plain: Style = make(false)

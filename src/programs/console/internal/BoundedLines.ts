@@ -3,7 +3,7 @@
  *
  * Where it cuts depends on the bytes alone, not on how they came in chunks, and never parts a character.
  */
-import * as LineSplitter from "../../domain/LineSplitter.ts"
+import * as LineSplitter from "../../../domain/LineSplitter.ts"
 
 /** In bytes. */
 export const maxLength = 64 * 1024

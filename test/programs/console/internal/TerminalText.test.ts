@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
-import * as TerminalText from "jobscope/programs/console/TerminalText"
+import * as TerminalText from "../../../../src/programs/console/internal/TerminalText.ts"
 
 describe("TerminalText", () => {
   it("knows how wide characters are", () => {
@@ -44,6 +44,10 @@ describe("TerminalText", () => {
 
   it("makes plain text of one line", () => {
     assert.strictEqual(TerminalText.flat(" \u001b[1m10%\r\u001b[1ma\tb  c\u0000\r"), "a b c")
+  })
+
+  it("keeps the blanks of a text in one line, and nothing that is no text", () => {
+    assert.strictEqual(TerminalText.inOneLine("a  \u001b[1mb\r\n\tc\u0000 \u001b[2Jd"), "a  b   c  d")
   })
 
   // What is left must not move the cursor: then no later redraw is at the wrong place.

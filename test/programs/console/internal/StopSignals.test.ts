@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as HeldEnvironments from "jobscope/programs/console/HeldEnvironments"
-import * as StopSignals from "jobscope/programs/console/StopSignals"
-import * as Story from "./story.ts"
+import * as HeldEnvironments from "../../../../src/programs/console/internal/HeldEnvironments.ts"
+import * as StopSignals from "../../../../src/programs/console/internal/StopSignals.ts"
+import * as Story from "../story.ts"
 
 const held = (events: ReadonlyArray<Story.Untimed>) =>
   Story.timed(events).reduce(HeldEnvironments.update, HeldEnvironments.none)
@@ -38,7 +38,7 @@ describe("StopSignals", () => {
     )
   })
 
-  it("knows which environments are held", () => {
+  it("knows which environments are held, also of two runs that call theirs alike", () => {
     const three = [requested("a"), requested("b"), requested("c")]
     const events: ReadonlyArray<Story.Untimed> = [
       ...three,
@@ -50,5 +50,9 @@ describe("StopSignals", () => {
     assert.strictEqual(HeldEnvironments.releasing(held(events)), 0)
     assert.deepStrictEqual(HeldEnvironments.removals(held(events)), ["kubectl delete pod build-1-pod"])
     assert.deepStrictEqual(HeldEnvironments.removals(held(three)), ["remove a", "remove b", "remove c"])
+    const twice = [...Story.ofRun("one", [requested("a")]), ...Story.ofRun("two", [requested("a")])]
+    assert.strictEqual(HeldEnvironments.releasing(held(twice)), 2)
+    const released = Story.ofRun("one", [{ _tag: "EnvironmentReleased", job: "j", environment: "a" }])
+    assert.deepStrictEqual(HeldEnvironments.removals(held([...twice, ...released])), ["remove a"])
   })
 })

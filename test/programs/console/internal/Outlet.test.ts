@@ -2,7 +2,7 @@ import { Writable } from "node:stream"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import * as Outlet from "jobscope/programs/console/Outlet"
+import * as Outlet from "../../../../src/programs/console/internal/Outlet.ts"
 
 /** A stream whose reader takes a chunk when it is told to. */
 const slow = () => {

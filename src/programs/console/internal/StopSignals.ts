@@ -1,9 +1,9 @@
 /**
  * What a signal to this process means, and what is said about it: the first one cancels, a second one stops waiting for that.
  */
-import type { StopSignal } from "./ExitCode.ts"
+import type { StopSignal } from "../ExitCode.ts"
 import * as HeldEnvironments from "./HeldEnvironments.ts"
-import { counted } from "./JobLines.ts"
+import { counted } from "./Wording.ts"
 
 /**
  * A signal that was taken for a wish of its own.

@@ -2,13 +2,7 @@
  * Moments and spans of time as text.
  */
 import * as DateTime from "effect/DateTime"
-
-/**
- * What stands before each line: nothing, the time since the first one, or the time of day in UTC.
- *
- * @category models
- */
-export type Timestamps = "none" | "elapsed" | "utc"
+import type { Timestamps } from "../Renderer.ts"
 
 /**
  * Formats the moments of one output, in milliseconds since 1970; the first one is where `elapsed` begins.
@@ -31,12 +25,8 @@ export const make = (timestamps: Timestamps): ((at: number) => string) => {
   }
 }
 
-/**
- * `00:03.2`, and `1:02:03` from an hour on: seven columns up to ten hours.
- *
- * @category formatting
- */
-export const elapsed = (millis: number): string => {
+/** `00:03.2`, and `1:02:03` from an hour on: seven columns up to ten hours. */
+const elapsed = (millis: number): string => {
   const tenths = Math.floor(millis / 100)
   const seconds = Math.floor(tenths / 10)
   const minutes = Math.floor(seconds / 60)

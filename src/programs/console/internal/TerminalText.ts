@@ -53,6 +53,13 @@ export const flat = (line: string): string => {
 }
 
 /**
+ * A text that was not meant for a terminal as plain text of one line, its blanks as they are.
+ *
+ * @category formatting
+ */
+export const inOneLine = (text: string): string => strip(text).replace(controls, " ")
+
+/**
  * Columns that a plain text takes.
  *
  * @category getters

@@ -3,17 +3,16 @@
  */
 import * as Config from "effect/Config"
 import * as Option from "effect/Option"
-import type { Timestamps } from "./Timestamps.ts"
+import type { Timestamps } from "../Renderer.ts"
 
-/** @category models */
-export type RendererName = "plain" | "live" | "silent"
-
-/** @category options */
+/**
+ * What is asked for; `JobMain.Options` says what it means.
+ *
+ * @category options
+ */
 export interface Wanted {
-  /** Default `auto`: `live` on a terminal that somebody watches, else `plain`. */
-  readonly renderer?: "auto" | RendererName | undefined
-  /** Default `elapsed` on a terminal, else `none`: the logs of a CI service have times of their own. */
-  readonly timestamps?: Timestamps | undefined
+  readonly renderer?: "auto" | OutputSettings["renderer"] | undefined
+  readonly timestamps?: OutputSettings["timestamps"] | undefined
 }
 
 /**
@@ -37,7 +36,7 @@ export interface Variables {
 
 /** @category models */
 export interface OutputSettings {
-  readonly renderer: RendererName
+  readonly renderer: "plain" | "live" | "silent"
   readonly timestamps: Timestamps
   /** Colour our own text. */
   readonly color: boolean

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
-import * as BoundedLines from "jobscope/programs/console/BoundedLines"
-import * as Story from "./story.ts"
+import * as BoundedLines from "../../../../src/programs/console/internal/BoundedLines.ts"
+import * as Story from "../story.ts"
 
 const all = (limit: number, chunks: ReadonlyArray<Uint8Array>): ReadonlyArray<string> => {
   const lines = BoundedLines.make(limit)
