@@ -17,10 +17,17 @@ describe("package.json", () => {
   it("leaves Effect to the application, so that it has one", () => {
     assert.deepStrictEqual(manifest.peerDependencies, {
       "@effect/platform-node": "^4.1.0",
+      "@effect/vitest": "^4.0.5",
       "@kubernetes/client-node": "^2.0.1",
-      effect: "^4.1.0"
+      effect: "^4.1.0",
+      vitest: "^5.1.1"
     })
-    assert.deepStrictEqual(manifest.peerDependenciesMeta, { "@kubernetes/client-node": { optional: true } })
+    // Only for what not every application uses: clusters, and `jobscope/testing`.
+    assert.deepStrictEqual(manifest.peerDependenciesMeta, {
+      "@effect/vitest": { optional: true },
+      "@kubernetes/client-node": { optional: true },
+      vitest: { optional: true }
+    })
     const own = Object.keys(manifest.dependencies ?? {})
     assert.deepStrictEqual(
       own.filter((name) => name === "effect" || name.startsWith("@effect/")),
