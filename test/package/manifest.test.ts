@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
+import { version } from "../../src/programs/version.ts"
 
 const read = (file: string) => JSON.parse(readFileSync(new URL(`../../${file}`, import.meta.url), "utf8"))
 const manifest = read("package.json")
@@ -39,6 +40,10 @@ describe("package.json", () => {
     for (const [name, range] of Object.entries<string>(manifest.peerDependencies)) {
       assert.strictEqual(`^${dev[name]}`, range, name)
     }
+  })
+
+  it("is the version that the programs print", () => {
+    assert.strictEqual(version, manifest.version)
   })
 
   it("has one version of Effect installed", () => {
