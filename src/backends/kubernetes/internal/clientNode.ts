@@ -1,0 +1,67 @@
+/**
+ * Exec plugins, OIDC and the other ways to log in that change with the clouds: the official client knows them. It is large, so it is
+ * loaded only here, and need not be installed.
+ */
+import type { RequestOptions } from "node:https"
+import * as Process from "node:process"
+import * as Effect from "effect/Effect"
+import type { ClusterAccess, Selection, TlsOptions } from "../KubeConfig.ts"
+import { ConfigInvalid, KubeError } from "../KubeError.ts"
+
+/** The header fields, and perhaps a certificate, that the official client finds for a user. */
+export const clientNodeAuthorization = Effect.fnUntraced(function* (
+  { cluster, context, user }: Selection,
+  source: string
+): Effect.fn.Return<{ readonly tls: TlsOptions; readonly headers: ClusterAccess["headers"] }, KubeError> {
+  const invalid = (detail: string, advice: string) =>
+    new KubeError({ reason: new ConfigInvalid({ source, detail, advice }) })
+  const how = user.exec === undefined || user.exec === null ? "an auth provider" : "an exec plugin"
+  // Its undici cannot be loaded by an older Node, and that failure cannot be caught.
+  if (Number(Process.versions.node.split(".")[0]) < 22) {
+    return yield* invalid(
+      `its user logs in by ${how}, which needs Node 22.19 or later (this is ${Process.versions.node})`,
+      "Use a newer Node, or a context with a token or a certificate."
+    )
+  }
+  const { KubeConfig } = yield* Effect.tryPromise({
+    try: () => import("@kubernetes/client-node"),
+    catch: () =>
+      invalid(
+        `its user logs in by ${how}, for which the package @kubernetes/client-node is needed, and it cannot be loaded`,
+        "Install it (npm install @kubernetes/client-node), or use a context with a token or a certificate."
+      )
+  })
+  const config = new KubeConfig()
+  config.loadFromOptions({
+    clusters: [{ name: context, server: cluster.server, skipTLSVerify: false }],
+    users: [{ name: context, exec: user.exec, authProvider: user["auth-provider"] }],
+    contexts: [{ name: context, cluster: context, user: context }],
+    currentContext: context
+  })
+  const ask = Effect.suspend(() => {
+    const options: RequestOptions = { headers: {} }
+    return Effect.as(
+      Effect.tryPromise({
+        try: () => config.applyToHTTPSOptions(options),
+        catch: (cause) =>
+          invalid(
+            `${how} of its user failed (${cause instanceof Error ? cause.message : String(cause)})`,
+            "Run kubectl with the same context: it asks the same plugin."
+          )
+      }),
+      options
+    )
+  })
+  const { cert, key } = yield* ask
+  return {
+    tls: {
+      ...(typeof cert === "string" || Buffer.isBuffer(cert) ? { cert } : {}),
+      ...(typeof key === "string" || Buffer.isBuffer(key) ? { key } : {})
+    },
+    headers: () =>
+      Effect.map(ask, ({ headers }) => {
+        const value = headers !== undefined && "Authorization" in headers ? headers.Authorization : undefined
+        return typeof value === "string" ? { authorization: value } : {}
+      })
+  }
+})

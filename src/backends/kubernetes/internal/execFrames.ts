@@ -1,0 +1,69 @@
+/**
+ * The frames of an exec: a byte that names the channel, then the bytes. `v5.channel.k8s.io` adds a frame that closes a channel.
+ */
+import { parseStatus, type Status } from "../KubeError.ts"
+
+export const protocols = ["v5.channel.k8s.io", "v4.channel.k8s.io"] as const
+
+export type Protocol = (typeof protocols)[number]
+
+const channels = { stdin: 0, stdout: 1, stderr: 2, status: 3, close: 255 } as const
+
+export type Frame =
+  | { readonly _tag: "Output"; readonly stream: "stdout" | "stderr"; readonly bytes: Uint8Array }
+  | { readonly _tag: "Status"; readonly text: string }
+  /** Nothing to act on: an empty frame, or a channel that closes. */
+  | { readonly _tag: "Ignored" }
+
+const ignored: Frame = { _tag: "Ignored" }
+
+export const decode = (frame: Buffer): Frame => {
+  const bytes = frame.subarray(1)
+  if (bytes.length === 0) return ignored
+  switch (frame[0]) {
+    case channels.stdout:
+      return { _tag: "Output", stream: "stdout", bytes }
+    case channels.stderr:
+      return { _tag: "Output", stream: "stderr", bytes }
+    case channels.status:
+      return { _tag: "Status", text: bytes.toString("utf8") }
+    default:
+      return ignored
+  }
+}
+
+/** Small enough for every server's limit, large enough that the byte in front does not matter. */
+const largest = 128 * 1024
+
+/** The frames that carry `bytes` to stdin. */
+export const encodeStdin = (bytes: Uint8Array): ReadonlyArray<Buffer> => {
+  const frames: Array<Buffer> = []
+  for (let start = 0; start < bytes.length; start += largest) {
+    const part = bytes.subarray(start, start + largest)
+    const frame = Buffer.allocUnsafe(part.length + 1)
+    frame[0] = channels.stdin
+    frame.set(part, 1)
+    frames.push(frame)
+  }
+  return frames
+}
+
+export const closeStdin = Buffer.from([channels.close, channels.stdin])
+
+/** How the command ended, or why that is not known. */
+export type Verdict =
+  | { readonly _tag: "Exited"; readonly code: number }
+  | { readonly _tag: "Failed"; readonly status: Status }
+  | { readonly _tag: "Unreadable"; readonly text: string }
+
+export const verdictOf = (text: string): Verdict => {
+  const status = parseStatus(text)
+  if (status?.status === "Success") return { _tag: "Exited", code: 0 }
+  if (status?.status !== "Failure") return { _tag: "Unreadable", text }
+  if (status.reason === "NonZeroExitCode") {
+    const code = status.details?.causes?.find(({ reason }) => reason === "ExitCode")?.message ?? ""
+    // A missing code must not become 0, which `Number("")` would be.
+    return /^\d+$/.test(code) ? { _tag: "Exited", code: Number(code) } : { _tag: "Unreadable", text }
+  }
+  return { _tag: "Failed", status }
+}
