@@ -20,7 +20,8 @@ export interface LineSplitter {
 
 /** @category constructors */
 export const make = (): LineSplitter => {
-  const decoder = new TextDecoder("utf-8", { ignoreBOM: true })
+  // Made when there is something to decode: most steps write to one stream only, many to none.
+  let decoder: InstanceType<typeof TextDecoder> | undefined
   let rest = ""
   const complete = (text: string): ReadonlyArray<string> => {
     const lines = text.split("\n")
@@ -36,9 +37,12 @@ export const make = (): LineSplitter => {
     return lines
   }
   return {
-    push: (bytes) => complete(decoder.decode(bytes, { stream: true })),
+    push: (bytes) => {
+      decoder ??= new TextDecoder("utf-8", { ignoreBOM: true })
+      return complete(decoder.decode(bytes, { stream: true }))
+    },
     flush: () => {
-      const lines = [...complete(decoder.decode())]
+      const lines = decoder === undefined ? [] : [...complete(decoder.decode())]
       if (rest !== "") lines.push(rest)
       rest = ""
       return lines

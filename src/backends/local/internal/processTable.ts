@@ -42,25 +42,41 @@ const bootId = (() => {
 
 const fromProc = (): ProcessTable => {
   const table = new Map<number, ProcessEntry>()
+  const young = uptimeTicks() - settlingTicks
   for (const name of Fs.readdirSync("/proc")) {
     const pid = Number(name)
     if (!Number.isInteger(pid)) continue
     const stat = readStat(pid)
     // Children of 2 are kernel threads.
     if (stat === undefined || stat.zombie || stat.parent === 2) continue
-    table.set(pid, { pid, ...stat, marker: readMarker(pid) })
+    const { ticks, zombie: _, ...entry } = stat
+    table.set(pid, { pid, ...entry, marker: ticks < young ? markerOfSettled(pid, entry.startedAt) : readMarker(pid) })
   }
+  for (const pid of settled.keys()) if (!table.has(pid)) settled.delete(pid)
   return table
 }
 
+/** After two seconds (in ticks of 10 ms, as everywhere on Linux) a process has made its exec, and its variables do not change any more. */
+const settlingTicks = 200
+
+/** Markers of processes that have settled: most of a machine, read once instead of at every look. */
+const settled = new Map<number, { readonly startedAt: string; readonly marker: string | undefined }>()
+
+const markerOfSettled = (pid: number, startedAt: string): string | undefined => {
+  const known = settled.get(pid)
+  if (known?.startedAt === startedAt) return known.marker
+  const marker = readMarker(pid)
+  settled.set(pid, { startedAt, marker })
+  return marker
+}
+
+const uptimeTicks = (): number => Number(Fs.readFileSync("/proc/uptime", "latin1").split(" ")[0]) * 100
+
 /** Fields of proc(5)'s stat: the command, in parentheses, may itself hold spaces and parentheses. */
 const readStat = (pid: number) => {
-  let text: string
-  try {
-    text = Fs.readFileSync(`/proc/${pid}/stat`, "latin1")
-  } catch {
-    return undefined
-  }
+  const bytes = readProcFile(`/proc/${pid}/stat`)
+  if (bytes === undefined) return undefined
+  const text = bytes.toString("latin1")
   const open = text.indexOf("(")
   const close = text.lastIndexOf(")")
   const fields = text.slice(close + 2).split(" ")
@@ -69,20 +85,45 @@ const readStat = (pid: number) => {
     parent: Number(fields[1]),
     group: Number(fields[2]),
     session: Number(fields[3]),
+    ticks: Number(fields[19]),
     startedAt: `${bootId}:${fields[19]}`,
     command: text.slice(open + 1, close)
+  }
+}
+
+let procBuffer = Buffer.alloc(64 * 1024)
+
+/**
+ * A file of /proc, valid until the next call; `undefined` if the process has ended, or is not ours to look at. A scan reads hundreds of
+ * them: one buffer, and no `stat` for a size that they do not tell.
+ */
+const readProcFile = (path: string): Buffer | undefined => {
+  let file: number
+  try {
+    file = Fs.openSync(path, "r")
+  } catch {
+    return undefined
+  }
+  try {
+    let length = 0
+    for (;;) {
+      const read = Fs.readSync(file, procBuffer, length, procBuffer.length - length, null)
+      if (read === 0) return procBuffer.subarray(0, length)
+      length += read
+      if (length === procBuffer.length) procBuffer = Buffer.concat([procBuffer, Buffer.alloc(length)])
+    }
+  } catch {
+    return undefined
+  } finally {
+    Fs.closeSync(file)
   }
 }
 
 const markerBytes = Buffer.from(`${markerVariable}=`)
 
 const readMarker = (pid: number): string | undefined => {
-  let environment: Buffer
-  try {
-    environment = Fs.readFileSync(`/proc/${pid}/environ`)
-  } catch {
-    return undefined
-  }
+  const environment = readProcFile(`/proc/${pid}/environ`)
+  if (environment === undefined) return undefined
   let at = environment.indexOf(markerBytes)
   while (at > 0 && environment[at - 1] !== 0) at = environment.indexOf(markerBytes, at + 1)
   if (at < 0) return undefined
