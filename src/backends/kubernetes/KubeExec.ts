@@ -120,11 +120,7 @@ export const connect = Effect.fnUntraced(function* (
           perMessageDeflate: false
         })
     ),
-    (socket) =>
-      Effect.sync(() => {
-        socket.on("error", () => {})
-        socket.terminate()
-      })
+    (socket) => hangUp(socket)
   )
 
   const finish = (verdict: Effect.Effect<number, KubeError>, end: KubeError | "Ended") => {
@@ -213,7 +209,9 @@ export const connect = Effect.fnUntraced(function* (
         Effect.fail(
           new KubeError({ reason: new TimedOut({ target, endpoint, detail: "the handshake took too long" }) })
         )
-    })
+    }),
+    // At once: the caller's scope may stay open long, and hold another try.
+    Effect.onError(() => hangUp(socket))
   )
   socket.on("error", (cause) => fail(lost(cause.message)))
   socket.on("close", (code, reason) => {
@@ -327,6 +325,13 @@ const refusal = (status: Status, target: Target, endpoint: string): KubeError =>
       : new ExecFailed({ target, detail })
   })
 }
+
+const hangUp = (socket: WebSocket) =>
+  Effect.sync(() => {
+    // Ending a handshake is told as an error, too.
+    socket.on("error", () => {})
+    socket.terminate()
+  })
 
 /** Something that callbacks notify and one fiber at a time waits for. */
 const makeSignal = () => {

@@ -3,6 +3,7 @@
  */
 import * as Http from "node:http"
 import * as Https from "node:https"
+import * as Process from "node:process"
 import type { Duplex } from "node:stream"
 import * as Tls from "node:tls"
 import type { NonEmptyReadonlyArray } from "effect/Array"
@@ -131,9 +132,12 @@ export const textOf = (
     response.on("data", (chunk: Buffer) => {
       chunks.push(chunk)
       size += chunk.length
-      if (size >= limit) finish()
+      if (size < limit) return
+      finish()
+      response.destroy()
     })
-    response.once("end", () => (response.complete ? finish() : broken()))
+    // One tick later the connection is free for the next call, which would else make another one.
+    response.once("end", () => Process.nextTick(response.complete ? finish : broken))
     response.once("error", broken)
     response.once("close", broken)
   })

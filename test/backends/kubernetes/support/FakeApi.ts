@@ -30,8 +30,8 @@ export interface Fake {
   readonly seen: ReadonlyArray<Seen>
   /** Connections that are open now. */
   readonly sockets: ReadonlySet<Socket>
-  /** Completes when no connection is open. */
-  readonly disconnected: Effect.Effect<void>
+  /** Completes when no more connections than these are open. */
+  readonly atMost: (open: number) => Effect.Effect<void>
 }
 
 export class FakeApi extends Context.Service<FakeApi, Fake>()("jobscope/test/FakeApi") {}
@@ -40,7 +40,7 @@ export const make = (behaviour: Behaviour) =>
   Effect.gen(function* () {
     const seen: Array<Seen> = []
     const sockets = new Set<Socket>()
-    let waiting: Array<() => void> = []
+    const waiting = new Set<() => void>()
     const server = Http.createServer((request, response) => {
       let body = ""
       request.setEncoding("utf8").on("data", (text: string) => {
@@ -57,9 +57,7 @@ export const make = (behaviour: Behaviour) =>
       socket.on("error", () => {})
       socket.on("close", () => {
         sockets.delete(socket)
-        if (sockets.size > 0) return
-        for (const wake of waiting) wake()
-        waiting = []
+        for (const check of waiting) check()
       })
     })
     const webSockets = new WebSocketServer({
@@ -70,7 +68,11 @@ export const make = (behaviour: Behaviour) =>
     server.on("upgrade", (request: Http.IncomingMessage, socket: Socket, head: Buffer) => {
       const one = seenOf(request, "")
       seen.push(one)
-      if (behaviour.upgrade !== undefined) return behaviour.upgrade(socket, one)
+      if (behaviour.upgrade !== undefined) {
+        // A socket that nobody reads does not learn that it was closed.
+        socket.resume().on("end", () => socket.end())
+        return behaviour.upgrade(socket, one)
+      }
       webSockets.handleUpgrade(request, socket, head, (opened) => {
         opened.on("error", () => {})
         behaviour.exec?.(opened, one)
@@ -92,10 +94,16 @@ export const make = (behaviour: Behaviour) =>
       port,
       seen,
       sockets,
-      disconnected: Effect.callback((resume) => {
-        if (sockets.size === 0) return resume(Effect.void)
-        waiting.push(() => resume(Effect.void))
-      })
+      atMost: (open) =>
+        Effect.callback((resume) => {
+          const check = () => {
+            if (sockets.size > open) return
+            waiting.delete(check)
+            resume(Effect.void)
+          }
+          waiting.add(check)
+          check()
+        })
     }
     return fake
   })
