@@ -23,6 +23,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import type { ClusterAccess } from "./ClusterAccess.ts"
 import { backoff } from "./internal/backoff.ts"
 import { bytesOf, makeTransport, textOf } from "./internal/transport.ts"
 import * as KubeConfig from "./KubeConfig.ts"
@@ -111,7 +112,7 @@ export class KubeClient extends Context.Service<
 
 /** @category constructors */
 export const make = Effect.fnUntraced(function* (
-  access: KubeConfig.ClusterAccess,
+  access: ClusterAccess,
   options: Options = {}
 ): Effect.fn.Return<KubeClient["Service"], never, Scope.Scope> {
   const transport = yield* makeTransport(access)
@@ -294,7 +295,7 @@ export const layer = (options: KubeConfig.Options & Options = {}): Layer.Layer<K
  *
  * @category layers
  */
-export const layerFrom = (access: KubeConfig.ClusterAccess, options: Options = {}): Layer.Layer<KubeClient> =>
+export const layerFrom = (access: ClusterAccess, options: Options = {}): Layer.Layer<KubeClient> =>
   Layer.effect(KubeClient, make(access, options))
 
 const userAgent = "jobscope"

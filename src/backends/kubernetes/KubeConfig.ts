@@ -22,39 +22,9 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import type { ClusterAccess } from "./ClusterAccess.ts"
 import { clientNodeAuthorization } from "./internal/clientNode.ts"
 import { ConfigInvalid, KubeError } from "./KubeError.ts"
-
-/**
- * All that a connection needs.
- *
- * @category models
- */
-export interface ClusterAccess {
-  /** Where this comes from, for error texts. */
-  readonly source: string
-  /** `https://10.0.0.1:6443`, perhaps with a path. */
-  readonly server: string
-  /** What calls without a namespace go to. */
-  readonly namespace: string
-  readonly tls: TlsOptions
-  /** `http://proxy:3128`, through which the server is reached by CONNECT. */
-  readonly proxy?: string | undefined
-  /** Header fields that say who we are, asked for before each call. `fresh`: the last ones were not accepted. */
-  readonly headers: (fresh: boolean) => Effect.Effect<Headers, KubeError>
-}
-
-/** @category models */
-export type Headers = Readonly<Record<string, string | Array<string>>>
-
-/** @category models */
-export interface TlsOptions {
-  readonly ca?: string | Buffer
-  readonly cert?: string | Buffer
-  readonly key?: string | Buffer
-  readonly servername?: string
-  readonly rejectUnauthorized?: boolean
-}
 
 /** @category options */
 export interface Options {
@@ -325,7 +295,13 @@ export const accessOf = Effect.fnUntraced(function* (
 ): Effect.fn.Return<ClusterAccess, KubeError> {
   const { cluster, namespace, user } = selection
   const plugin = present(user.exec) ?? present(user["auth-provider"])
-  const external = plugin === undefined ? undefined : yield* clientNodeAuthorization(selection, source)
+  const external =
+    plugin === undefined
+      ? undefined
+      : yield* clientNodeAuthorization(
+          { server: cluster.server, exec: user.exec, authProvider: user["auth-provider"] },
+          source
+        )
   const ca = yield* material(cluster["certificate-authority-data"], cluster["certificate-authority"])
   const cert = yield* material(user["client-certificate-data"], user["client-certificate"])
   const key = yield* material(user["client-key-data"], user["client-key"])

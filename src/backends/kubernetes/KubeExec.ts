@@ -21,9 +21,9 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
+import type { Headers } from "./ClusterAccess.ts"
 import { closeStdin, decode, encodeStdin, type Protocol, protocols, verdictOf } from "./internal/execFrames.ts"
 import { type Transport, textOf } from "./internal/transport.ts"
-import type { Headers } from "./KubeConfig.ts"
 import {
   ConnectionLost,
   ExecFailed,

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Stream } from "effect"
+import { Deferred, Effect, Fiber, Layer, Stream } from "effect"
 import * as KubeClient from "jobscope/backends/kubernetes/KubeClient"
 import * as KubeResource from "jobscope/backends/kubernetes/KubeResource"
 import { accessTo, type Behaviour, FakeApi, json, layer, passing, pod, podList, status } from "./support/FakeApi.ts"
@@ -115,7 +115,7 @@ describe("a request", () => {
   it.effect("that cannot reach the server is tried again, creating or not", () =>
     Effect.gen(function* () {
       // A port that was just given back.
-      const port = yield* Effect.scoped(Effect.map(FaultProxy.make(1), (proxy) => proxy.port))
+      const { port } = yield* Effect.provide(FakeApi, layer({}))
       const kube = yield* KubeClient.make(accessTo(`http://127.0.0.1:${port}`), { retries: 2 })
       const error = yield* passing(Effect.flip(kube.request({ verb: "create", resource: pods, body: {} })))
       assert.match(error.message, /create pods in ci: 127.0.0.1:\d+ cannot be reached/)
@@ -124,13 +124,18 @@ describe("a request", () => {
 
   it.effect("whose answer is cut in the middle is not an answer", () =>
     Effect.gen(function* () {
-      const fake = yield* FakeApi
-      const proxy = yield* FaultProxy.make(fake.port, { cutAfter: 5000, times: 1 })
-      const kube = yield* KubeClient.make(accessTo(`http://127.0.0.1:${proxy.port}`))
+      const proxy = yield* FaultProxy.FaultProxy
+      const kube = yield* proxy.client
       const answer = yield* passing(kube.request({ verb: "get", resource: pods, name: "a" }))
       assert.strictEqual(answer.metadata?.name, "x".repeat(20_000))
-      assert.strictEqual(proxy.connections(), 2)
-    }).pipe(Effect.provide(layer({ http: (response) => json(response, 200, pod("x".repeat(20_000), 1)) })))
+      assert.strictEqual(yield* proxy.connections, 2)
+    }).pipe(
+      Effect.provide(
+        FaultProxy.layer({ cutAfterBytes: 5000, times: 1 }).pipe(
+          Layer.provide(layer({ http: (response) => json(response, 200, pod("x".repeat(20_000), 1)) }))
+        )
+      )
+    )
   )
 
   it.effect("refused with 401 asks for new credentials, once", () => {

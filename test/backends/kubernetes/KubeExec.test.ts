@@ -1,21 +1,10 @@
 import { createHash } from "node:crypto"
 import type { WebSocket } from "@effect/platform-node/NodeWS"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Scope, Stream } from "effect"
+import { Deferred, Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
 import * as KubeClient from "jobscope/backends/kubernetes/KubeClient"
 import type { ExecProcess } from "jobscope/backends/kubernetes/KubeExec"
-import {
-  accessTo,
-  type Behaviour,
-  exited,
-  FakeApi,
-  frame,
-  json,
-  layer,
-  passing,
-  signal,
-  status
-} from "./support/FakeApi.ts"
+import { type Behaviour, exited, FakeApi, frame, json, layer, passing, signal, status } from "./support/FakeApi.ts"
 import * as FaultProxy from "./support/FaultProxy.ts"
 
 const exec = (options: object = {}) =>
@@ -191,44 +180,51 @@ describe("exec", () => {
 
   it.effect("is lost when the network vanishes in between", () =>
     Effect.gen(function* () {
-      const fake = yield* FakeApi
-      const proxy = yield* FaultProxy.make(fake.port)
-      const kube = yield* KubeClient.make(accessTo(`http://127.0.0.1:${proxy.port}`))
+      const proxy = yield* FaultProxy.FaultProxy
+      const kube = yield* proxy.client
       const process = yield* kube.exec({ pod: "job", command: ["x"] })
       yield* proxy.vanish
       const error = yield* passing(Effect.flip(process.exitCode))
       assert.strictEqual(error.reason._tag, "ConnectionLost")
-    }).pipe(Effect.provide(layer({ exec: () => {} })))
+    }).pipe(Effect.provide(FaultProxy.layer().pipe(Layer.provide(layer({ exec: () => {} })))))
   )
 
-  it.effect("cut in the middle keeps what came, and says so", () =>
-    Effect.gen(function* () {
-      const fake = yield* FakeApi
-      const proxy = yield* FaultProxy.make(fake.port, { cutAfter: 10_000 })
-      const kube = yield* KubeClient.make(accessTo(`http://127.0.0.1:${proxy.port}`))
-      const process = yield* kube.exec({ pod: "job", command: ["x"] })
-      let bytes = 0
-      const end = yield* Effect.exit(
-        Stream.runForEach(process.output, (chunk) =>
-          Effect.sync(() => {
-            bytes += chunk.bytes.length
-          })
+  for (const faults of [
+    { cutAfterBytes: 10_000 },
+    { cutAfterBytes: 10_000, how: "close" },
+    { cutAfterMillis: 20, delayMillis: 2 }
+  ] as const) {
+    it.effect(`cut in the middle keeps what came, and says so: ${JSON.stringify(faults)}`, () =>
+      Effect.gen(function* () {
+        const kube = yield* (yield* FaultProxy.FaultProxy).client
+        const process = yield* kube.exec({ pod: "job", command: ["x"] })
+        let bytes = 0
+        const end = yield* Effect.exit(
+          Stream.runForEach(process.output, (chunk) =>
+            Effect.sync(() => {
+              bytes += chunk.bytes.length
+            })
+          )
+        )
+        assert.isTrue(Exit.isFailure(end))
+        assert.isTrue(bytes > 0 && bytes < 100 * 999)
+        assert.strictEqual((yield* Effect.flip(process.exitCode)).reason._tag, "ConnectionLost")
+      }).pipe(
+        Effect.provide(
+          FaultProxy.layer(faults).pipe(
+            Layer.provide(
+              layer({
+                exec: (socket) => {
+                  // Without an end: whoever sees one has made it up.
+                  for (let index = 0; index < 99; index++) socket.send(frame(1, "x".repeat(999)))
+                }
+              })
+            )
+          )
         )
       )
-      assert.isTrue(Exit.isFailure(end))
-      assert.isTrue(bytes > 0 && bytes < 10_000)
-      assert.strictEqual((yield* Effect.flip(process.exitCode)).reason._tag, "ConnectionLost")
-    }).pipe(
-      Effect.provide(
-        layer({
-          exec: (socket) => {
-            for (let index = 0; index < 100; index++) socket.send(frame(1, "x".repeat(999)))
-            socket.send(exited(0))
-          }
-        })
-      )
     )
-  )
+  }
 
   it.effect("that nobody reads stops the sender, and pings are not missed meanwhile", () => {
     const total = 64

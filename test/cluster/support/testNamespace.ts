@@ -25,7 +25,7 @@ export const layer: Layer.Layer<KubeClient.KubeClient | TestNamespace> = Layer.e
   })
 ).pipe(Layer.provideMerge(KubeClient.layer({ sources: ["kubeconfig"] })), Layer.orDie)
 
-export const manifest = (name: string, command: ReadonlyArray<string>) => ({
+const manifest = (name: string, command: ReadonlyArray<string>) => ({
   apiVersion: "v1",
   kind: "Pod",
   metadata: { name },

@@ -5,17 +5,24 @@
 import type { RequestOptions } from "node:https"
 import * as Process from "node:process"
 import * as Effect from "effect/Effect"
-import type { ClusterAccess, Selection, TlsOptions } from "../KubeConfig.ts"
+import type { ClusterAccess, TlsOptions } from "../ClusterAccess.ts"
 import { ConfigInvalid, KubeError } from "../KubeError.ts"
+
+/** The part of a kubeconfig that the official client is asked for. */
+interface Login {
+  readonly server: string
+  readonly exec: unknown
+  readonly authProvider: unknown
+}
 
 /** The header fields, and perhaps a certificate, that the official client finds for a user. */
 export const clientNodeAuthorization = Effect.fnUntraced(function* (
-  { cluster, context, user }: Selection,
+  { authProvider, exec, server }: Login,
   source: string
 ): Effect.fn.Return<{ readonly tls: TlsOptions; readonly headers: ClusterAccess["headers"] }, KubeError> {
   const invalid = (detail: string, advice: string) =>
     new KubeError({ reason: new ConfigInvalid({ source, detail, advice }) })
-  const how = user.exec === undefined || user.exec === null ? "an auth provider" : "an exec plugin"
+  const how = exec === undefined || exec === null ? "an auth provider" : "an exec plugin"
   // Its undici cannot be loaded by an older Node, and that failure cannot be caught.
   if (Number(Process.versions.node.split(".")[0]) < 22) {
     return yield* invalid(
@@ -32,11 +39,12 @@ export const clientNodeAuthorization = Effect.fnUntraced(function* (
       )
   })
   const config = new KubeConfig()
+  const name = "jobscope"
   config.loadFromOptions({
-    clusters: [{ name: context, server: cluster.server, skipTLSVerify: false }],
-    users: [{ name: context, exec: user.exec, authProvider: user["auth-provider"] }],
-    contexts: [{ name: context, cluster: context, user: context }],
-    currentContext: context
+    clusters: [{ name, server, skipTLSVerify: false }],
+    users: [{ name, exec, authProvider }],
+    contexts: [{ name, cluster: name, user: name }],
+    currentContext: name
   })
   const ask = Effect.suspend(() => {
     const options: RequestOptions = { headers: {} }

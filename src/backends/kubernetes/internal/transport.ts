@@ -11,7 +11,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { ClusterAccess, Headers } from "../KubeConfig.ts"
+import type { ClusterAccess, Headers } from "../ClusterAccess.ts"
 import { ConfigInvalid, ConnectionLost, KubeError, type Target, Unavailable } from "../KubeError.ts"
 
 export interface HttpCall {

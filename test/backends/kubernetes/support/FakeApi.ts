@@ -4,8 +4,8 @@ import type { AddressInfo, Socket } from "node:net"
 import { type WebSocket, WebSocketServer } from "@effect/platform-node/NodeWS"
 import { Context, Deferred, Effect, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
+import type { ClusterAccess } from "jobscope/backends/kubernetes/ClusterAccess"
 import * as KubeClient from "jobscope/backends/kubernetes/KubeClient"
-import type { ClusterAccess } from "jobscope/backends/kubernetes/KubeConfig"
 
 export interface Seen {
   readonly method: string
@@ -36,7 +36,7 @@ export interface Fake {
 
 export class FakeApi extends Context.Service<FakeApi, Fake>()("jobscope/test/FakeApi") {}
 
-export const make = (behaviour: Behaviour) =>
+const make = (behaviour: Behaviour) =>
   Effect.gen(function* () {
     const seen: Array<Seen> = []
     const sockets = new Set<Socket>()
