@@ -205,7 +205,11 @@ export const make = Effect.fnUntraced(function* (
       request({ ...call, verb: "list", query: { limit: 500, ...call.query, continue: continued } })
     let { items, metadata } = yield* page(undefined)
     while (metadata.continue !== undefined && metadata.continue !== "") {
-      const next = yield* page(metadata.continue)
+      // Too slow for the server: it keeps a list's version for minutes only. Then all in one answer.
+      const next = yield* Effect.catchReason(page(metadata.continue), "KubeError", "Expired", () => {
+        items = []
+        return request({ ...call, verb: "list" })
+      })
       items = [...items, ...next.items]
       metadata = next.metadata
     }

@@ -394,7 +394,7 @@ export const fromStatus = (options: {
         // Admission plugins answer 403, too: only the text tells a quota from a missing right.
         return /exceeded quota/i.test(detail)
           ? new QuotaExceeded({ target, detail })
-          : new Forbidden({ target, detail })
+          : new Forbidden({ target: { ...target, verb: verbIn(detail) ?? target.verb }, detail })
       case 404:
         return new NotFound({ target, detail })
       case 409:
@@ -485,6 +485,9 @@ const toBackendReason = (reason: Reason): JobError.Reason => {
       return new JobError.BackendDefect({ detail: reason.message })
   }
 }
+
+/** The verb that was checked: since Kubernetes 1.35 an exec, which is a GET, needs `create`. */
+const verbIn = (detail: string): string | undefined => /cannot (\w+) resource "/.exec(detail)?.[1]
 
 /** `create pods/exec build-1 in ci`. */
 const describe = ({ group, name, namespace, resource, verb }: Target): string =>

@@ -206,6 +206,31 @@ describe("a request", () => {
     )
   )
 
+  it.effect("for a list whose version has expired between pages takes all at once", () =>
+    against(
+      {
+        http: (response, { url }) => {
+          if (url.searchParams.has("continue")) return json(response, 410, status(410, "Expired", "too old"))
+          json(
+            response,
+            200,
+            url.searchParams.has("limit")
+              ? { metadata: { resourceVersion: "7", continue: "next" }, items: [pod("a", 1)] }
+              : podList(8, pod("a", 1), pod("b", 2))
+          )
+        }
+      },
+      Effect.gen(function* () {
+        const { items, metadata } = yield* KubeClient.KubeClient.use((kube) => kube.list({ resource: pods }))
+        assert.deepStrictEqual(
+          items.map((item) => item.metadata?.name),
+          ["a", "b"]
+        )
+        assert.strictEqual(metadata.resourceVersion, "8")
+      })
+    )
+  )
+
   it.effect("through a proxy goes by CONNECT", () =>
     Effect.gen(function* () {
       const fake = yield* FakeApi

@@ -39,6 +39,16 @@ describe("an answer", () => {
     assert.include(message, "No right to create pods in the namespace ci (needed for starting a job")
   })
 
+  it("without a right names the verb that the server checked", () => {
+    const error = KubeError.fromAnswer({
+      target: { verb: "get", group: "", resource: "pods/exec", namespace: "ci" },
+      endpoint: "api",
+      status: 403,
+      body: JSON.stringify(status(403, "Forbidden", 'User "x" cannot create resource "pods/exec" in API group ""'))
+    })
+    assert.include(error.message, "No right to create pods/exec in the namespace ci")
+  })
+
   it("that is not valid names the fields", () => {
     const details = { causes: [{ field: "spec.x", message: "Required value" }] }
     assert.include(answer(422, status(422, "Invalid", "long text", details)).message, "spec.x: Required value")
