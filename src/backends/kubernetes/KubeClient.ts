@@ -103,7 +103,10 @@ export class KubeClient extends Context.Service<
     readonly list: <A>(call: Omit<Request<A, "list">, "verb" | "body">) => Effect.Effect<KubeList<A>, KubeError>
     /** The objects of a kind, and what happens to them. */
     readonly watch: <A>(options: WatchOptions<A>) => Stream.Stream<WatchEvent<A>, KubeError>
-    /** A container's output. It ends with the container, or with the server's own end of the connection: look at the pod. */
+    /**
+     * A container's output. It ends with the container, or with the server's own end of the connection: look at the pod. A quiet container
+     * and a vanished network look alike: TCP keep-alive tells after about 25 s, but only as far as the next proxy.
+     */
     readonly logs: (options: LogOptions) => Stream.Stream<Uint8Array, KubeError>
     /** Starts a command in a container. The scope is the connection's. Never repeated once the server may have started it. */
     readonly exec: (options: KubeExec.ExecOptions) => Effect.Effect<KubeExec.ExecProcess, KubeError, Scope.Scope>

@@ -83,6 +83,7 @@ const follow = Effect.fnUntraced(function* <A>(
   let version = options.resourceVersion
   let failures = 0
   let workedAt = yield* Clock.currentTimeMillis
+  let stoodSince: number | undefined
 
   const relist = Effect.fnUntraced(function* () {
     const { items, metadata } = yield* list
@@ -141,9 +142,16 @@ const follow = Effect.fnUntraced(function* <A>(
       yield* relist()
       yield* worked
     }
-    const pull = yield* Stream.toPull(
-      yield* open({ watch: "true", allowWatchBookmarks: "true", resourceVersion: version ?? "", timeoutSeconds: "290" })
-    )
+    const bytes = yield* open({
+      watch: "true",
+      allowWatchBookmarks: "true",
+      resourceVersion: version ?? "",
+      timeoutSeconds: "290"
+    })
+    // Nothing need ever happen: a server that accepts the watch works.
+    workedAt = yield* Clock.currentTimeMillis
+    stoodSince = workedAt
+    const pull = yield* Stream.toPull(bytes)
     const lines = makeLines()
     const next = pull.pipe(
       Effect.timeoutOrElse({
@@ -171,22 +179,28 @@ const follow = Effect.fnUntraced(function* <A>(
   })
 
   while (true) {
+    stoodSince = undefined
     const error = yield* Effect.scoped(session()).pipe(
       Effect.as(undefined),
       Effect.catch((error) => Effect.succeed(error))
     )
+    const now = yield* Clock.currentTimeMillis
     if (error !== undefined) {
       const expired = error.reason._tag === "Expired"
       if (!expired && !error.retryable) return yield* error
-      if ((yield* Clock.currentTimeMillis) - workedAt > patience) return yield* error
+      if (stoodSince === undefined && now - workedAt > patience) return yield* error
       yield* Effect.logDebug(`Watching again: ${error.message}`)
       if (expired) version = undefined
     }
-    // The first time at once: servers end watches as a matter of course. A server that only ends them is not hammered.
+    // At once after a connection that stood: servers end watches as a matter of course. One that only ends them is not hammered.
+    if (stoodSince !== undefined && now - stoodSince > settled) failures = 0
     if (failures > 0) yield* backoff(failures, 15_000, error)
     failures++
   }
 })
+
+/** A connection that stood for so long, in milliseconds, was a good one. */
+const settled = 10_000
 
 interface WireEvent<A> {
   readonly type: "ADDED" | "MODIFIED" | "DELETED" | "BOOKMARK" | "ERROR"

@@ -25,7 +25,8 @@ const following = (answers: ReadonlyArray<Answer>, count: number, options: objec
     const events = yield* passing(
       kube
         .watch({ resource: KubeResource.pods, ...options })
-        .pipe(Stream.map(told), Stream.take(count), Stream.runCollect)
+        .pipe(Stream.map(told), Stream.take(count), Stream.runCollect),
+      "5 seconds"
     )
     const asked = (yield* FakeApi).seen.map(({ url }) =>
       url.searchParams.get("watch") === "true" ? `watch ${url.searchParams.get("resourceVersion")}` : "list"
@@ -188,6 +189,18 @@ describe("a watch", () => {
       assert.deepStrictEqual(events, ["Synced 5", "Added a 6 Running"])
     })
   )
+
+  it.effect("goes on however long nothing happens, connecting anew only now and then", () => {
+    const quiet = Array.from({ length: 40 }, (): Answer => ({ watch: [], end: "stay" }))
+    return Effect.gen(function* () {
+      const { asked, events } = yield* following(
+        [{ list: podList(5) }, ...quiet, { watch: [["ADDED", pod("a", 6)]], end: "stay" }],
+        2
+      )
+      assert.deepStrictEqual(events, ["Synced 5", "Added a 6 Running"])
+      assert.strictEqual(asked.length, 42)
+    })
+  })
 
   it.effect("without the right fails at once", () =>
     Effect.gen(function* () {
