@@ -41,17 +41,37 @@ import type { Step } from "./Step.ts"
  * @category running
  */
 export const run = (job: Job): Effect.Effect<JobResult, never, JobBackend> =>
-  Effect.uninterruptibleMask(
-    Effect.fnUntraced(function* (restore) {
-      const stop = yield* Stop.make
-      const fiber = yield* Effect.forkDetach(withNewRun(conduct(job, stop)), { uninterruptible: false })
-      return yield* restore(Fiber.join(fiber)).pipe(
-        Effect.onInterrupt(() =>
-          Effect.andThen(Deferred.succeed(stop.requested, { _tag: "Cancelled" }), Fiber.await(fiber))
-        )
-      )
-    })
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(start(job), ({ cancel, result }) =>
+      Effect.onInterrupt(restore(result), () => Effect.andThen(cancel, Effect.exit(result)))
+    )
   )
+
+/**
+ * A job that runs on its own.
+ *
+ * @category models
+ */
+export interface RunningJob {
+  /** Asks it to stop, as interrupting `run` does, and returns at once. The result follows when all is released. */
+  readonly cancel: Effect.Effect<void>
+  readonly result: Effect.Effect<JobResult>
+}
+
+/**
+ * Starts a job that does not end with its caller: for programs that need the result of a cancelled job too. Whoever starts it must await
+ * `result`, or nobody does.
+ *
+ * @category running
+ */
+export const start = Effect.fnUntraced(function* (job: Job): Effect.fn.Return<RunningJob, never, JobBackend> {
+  const stop = yield* Stop.make
+  const fiber = yield* Effect.forkDetach(withNewRun(conduct(job, stop)), { uninterruptible: false })
+  return {
+    cancel: Effect.asVoid(Deferred.succeed(stop.requested, { _tag: "Cancelled" })),
+    result: Fiber.join(fiber)
+  }
+})
 
 /**
  * Opens an environment, runs a program with it, and releases it.

@@ -34,6 +34,15 @@ describe("examples", () => {
     assert.isFalse(existsSync(join(root, "examples/word-count/dist")), "it worked in a copy")
   })
 
+  it("workflow runs a job, its matrix, and a report that sees both", () => {
+    const { left, status, stderr, stdout } = run("workflow.ts")
+    assert.strictEqual(status, 0, stderr + stdout)
+    assert.include(stdout, "word-count 1.2.0 in C.UTF-8: 4 words")
+    assert.include(stdout, "tests of 1.2.0: success")
+    assert.include(stdout, "4 jobs: 4 success")
+    assert.deepStrictEqual(left, [])
+  })
+
   it("swapped-backend runs nothing, and fails where it is told to", () => {
     const { left, status, stdout } = run("swapped-backend.ts")
     assert.strictEqual(status, 1)

@@ -14,7 +14,8 @@
 import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import * as Runtime from "effect/Runtime"
-import type { JobResult } from "../../domain/JobResult.ts"
+import { JobResult } from "../../domain/JobResult.ts"
+import { WorkflowResult } from "../../domain/WorkflowResult.ts"
 
 /** @category models */
 export type StopSignal = "SIGHUP" | "SIGINT" | "SIGTERM"
@@ -96,17 +97,45 @@ export const ofCause = (cause: Cause.Cause<unknown>): number => {
   return codes.length === 0 ? cancelled : worst(codes)
 }
 
-/** @category getters */
-export const ofExit = (exit: Exit.Exit<JobResult | ReadonlyArray<JobResult>, unknown>): number =>
-  Exit.match(exit, {
-    onFailure: ofCause,
-    onSuccess: (value) => worst(resultsOf(value).map(ofResult))
-  })
+/**
+ * What programs give: the result of one job, of several, or of a workflow.
+ *
+ * @category models
+ */
+export type Results = JobResult | ReadonlyArray<JobResult> | WorkflowResult
 
 /**
- * One result or several, as several.
+ * The workflow decides, not the worst of its runs: failures may be excused, and siblings of a failure are cancelled.
  *
  * @category getters
  */
-export const resultsOf = (value: JobResult | ReadonlyArray<JobResult>): ReadonlyArray<JobResult> =>
-  "conclusion" in value ? [value] : value
+export const ofWorkflow = (result: WorkflowResult): number => {
+  switch (result.conclusion) {
+    case "success":
+    case "skipped":
+      return success
+    case "failure":
+      return failure
+    case "timeout":
+      return timeout
+    case "cancelled":
+      return cancelled
+    case "error":
+      return worst(result.runs.filter(({ conclusion }) => conclusion === "error").map(ofResult))
+  }
+}
+
+/** @category getters */
+export const ofExit = (exit: Exit.Exit<Results, unknown>): number =>
+  Exit.match(exit, {
+    onFailure: ofCause,
+    onSuccess: (value) => (value instanceof WorkflowResult ? ofWorkflow(value) : worst(resultsOf(value).map(ofResult)))
+  })
+
+/**
+ * The results of jobs in what a program gave.
+ *
+ * @category getters
+ */
+export const resultsOf = (value: Results): ReadonlyArray<JobResult> =>
+  value instanceof WorkflowResult ? value.runs : value instanceof JobResult ? [value] : value

@@ -56,10 +56,7 @@ export interface Options {
  *
  * @category running
  */
-export const runMain = <E>(
-  program: Effect.Effect<JobResult | ReadonlyArray<JobResult>, E>,
-  options: Options = {}
-): void => {
+export const runMain = <E>(program: Effect.Effect<ExitCode.Results, E>, options: Options = {}): void => {
   const settings = Effect.runSync(readSettings(options))
   const renderer = makeRenderer(settings)
   const live = settings.renderer === "live"
@@ -72,7 +69,7 @@ export const runMain = <E>(
   let ended = false
   /** The program has not ended, and is not waited for. */
   let abandoned = false
-  let fiber: Fiber.Fiber<JobResult | ReadonlyArray<JobResult>, E> | undefined
+  let fiber: Fiber.Fiber<ExitCode.Results, E> | undefined
 
   const stdout = Outlet.make(process.stdout, () => {
     if (ended) return
@@ -127,7 +124,7 @@ export const runMain = <E>(
 
   // ---- it ends
 
-  const finish = (exit: Exit.Exit<JobResult | ReadonlyArray<JobResult>, E>) => {
+  const finish = (exit: Exit.Exit<ExitCode.Results, E>) => {
     if (abandoned) return
     ended = true
     const code = forced ?? ExitCode.ofExit(exit)
@@ -208,7 +205,7 @@ const makeRenderer = (settings: OutputSettings.OutputSettings): Renderer.Rendere
 /** Those that the events told, which a cancelled program has too, and those that the program gave without events. */
 const allResults = (
   told: ReadonlyArray<JobResult>,
-  exit: Exit.Exit<JobResult | ReadonlyArray<JobResult>, unknown>
+  exit: Exit.Exit<ExitCode.Results, unknown>
 ): ReadonlyArray<JobResult> => {
   const key = ({ job, startedAt }: JobResult) => `${startedAt} ${job}`
   const known = new Set(told.map(key))
