@@ -141,9 +141,7 @@ export const make = Effect.fnUntraced(function* (
       const retryAfter = response.headers["retry-after"]
       return yield* fromAnswer({ target: call.target, endpoint, status, body, retryAfter })
     })
-    return yield* Effect.catch(once(false), (error) =>
-      error.reason._tag === "Unauthorized" ? once(true) : Effect.fail(error)
-    )
+    return yield* Effect.catchReason(once(false), "KubeError", "Unauthorized", () => once(true))
   })
 
   const inTime =
@@ -159,10 +157,10 @@ export const make = Effect.fnUntraced(function* (
 
   const repeating = <B, R>(idempotent: boolean, effect: Effect.Effect<B, KubeError, R>) => {
     const attempt = (failures: number): Effect.Effect<B, KubeError, R> =>
-      Effect.catch(effect, (error) =>
-        failures < retries && mayRepeat(error, idempotent)
-          ? Effect.andThen(backoff(failures, 5000, error), attempt(failures + 1))
-          : Effect.fail(error)
+      Effect.catchIf(
+        effect,
+        (error) => failures < retries && mayRepeat(error, idempotent),
+        (error) => Effect.andThen(backoff(failures, 5000, error), attempt(failures + 1))
       )
     return attempt(0)
   }
@@ -280,7 +278,7 @@ export const make = Effect.fnUntraced(function* (
       })
       return yield* repeating(
         false,
-        Effect.catch(once(false), (error) => (error.reason._tag === "Unauthorized" ? once(true) : Effect.fail(error)))
+        Effect.catchReason(once(false), "KubeError", "Unauthorized", () => once(true))
       )
     })
   }

@@ -104,8 +104,8 @@ export const parse = (content: string, file: string): Result.Result<Kubeconfig, 
     // The position only: a parser's message may quote the line, and the line may be a token.
     configError(file, `it is not a kubeconfig (${positionOf(cause)})`, "Mend the file, or name another in KUBECONFIG.")
   return Result.gen(function* () {
-    const raw = yield* Result.try({ try: () => Yaml.parse(content), catch: invalid })
-    const decoded = yield* Result.mapError(Schema.decodeUnknownResult(File)(raw ?? {}), invalid)
+    const raw = yield* Result.try({ try: (): unknown => Yaml.parse(content) ?? {}, catch: invalid })
+    const decoded = yield* Result.mapError(Schema.decodeUnknownResult(File)(raw), invalid)
     const absolute = <Entry extends object>(entry: Entry, ...keys: ReadonlyArray<keyof Entry>): Entry => {
       const paths = keys.flatMap((key) => {
         const path = entry[key]

@@ -4,6 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
 import * as KubeClient from "jobscope/backends/kubernetes/KubeClient"
 import type { ExecProcess } from "jobscope/backends/kubernetes/KubeExec"
+import * as KubeResource from "jobscope/backends/kubernetes/KubeResource"
 import { type Behaviour, exited, FakeApi, frame, json, layer, passing, signal, status } from "./support/FakeApi.ts"
 import * as FaultProxy from "./support/FaultProxy.ts"
 
@@ -358,6 +359,25 @@ describe("exec", () => {
       })
     )
   })
+
+  it.effect("is one request, on the connection of an earlier call", () =>
+    against(
+      {
+        http: (response) => json(response, 200, {}),
+        exec: (socket) => socket.send(exited(0), () => socket.close())
+      },
+      Effect.gen(function* () {
+        const kube = yield* KubeClient.KubeClient
+        yield* kube.request({ verb: "get", resource: KubeResource.pods, name: "job" })
+        const process = yield* exec()
+        const fake = yield* FakeApi
+        assert.strictEqual(fake.sockets.size, 1)
+        yield* Stream.runDrain(process.output)
+        assert.strictEqual(yield* process.exitCode, 0)
+        assert.strictEqual(fake.seen.length, 2)
+      })
+    )
+  )
 
   it.effect("whose scope closes ends its connection", () =>
     against(
