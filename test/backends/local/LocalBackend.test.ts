@@ -18,12 +18,14 @@ import * as LocalBackend from "jobscope/backends/local/LocalBackend"
 import { HealthCheck, Port } from "jobscope/domain/Container"
 import * as EnvironmentHandle from "jobscope/domain/EnvironmentHandle"
 import * as EnvVars from "jobscope/domain/EnvVars"
-import { JobSpec, Retry, Service, Timeouts, Workspace } from "jobscope/domain/Job"
+import { JobSpec, JobStep, Retry, Service, Timeouts, Workspace } from "jobscope/domain/Job"
 import { JobBackend } from "jobscope/domain/JobBackend"
 import type { JobEnvironment } from "jobscope/domain/JobEnvironment"
 import { JobEvents } from "jobscope/domain/JobEvent"
 import * as JobLifecycle from "jobscope/domain/JobLifecycle"
 import { ScriptStep } from "jobscope/domain/Step"
+import * as Workflow from "jobscope/domain/Workflow"
+import * as WorkflowEngine from "jobscope/domain/WorkflowEngine"
 import { collected, ended, environmentsOf, eventually, processesOf, reaper, start, stateDirectory } from "./support.ts"
 
 type Fields = Partial<ConstructorParameters<typeof JobSpec>[0]>
@@ -372,6 +374,37 @@ describe("hand-over to another process", () => {
         assert.include(reaper("--state-dir", directory, "--handed-over-for", "1 hour").stdout, "0 removed, 1 kept")
         yield* Effect.sleep("30 millis")
         assert.include(reaper("--state-dir", directory, "--handed-over-for", "10 millis").stdout, "1 removed, 0 kept")
+      })
+    )
+  )
+})
+
+describe("workflows", () => {
+  it.live("a cancel in the middle of eight parallel jobs leaves nothing, and says of each what came of it", () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const directory = yield* stateDirectory
+        const jobs = Array.from({ length: 12 }, (_, index) =>
+          Workflow.job(`job-${index}`, {
+            job: () => ({
+              timeouts: new Timeouts({ stopGrace: Duration.millis(300) }),
+              steps: [new JobStep({ run: new ScriptStep({ script: "sleep 1000 & setsid sleep 1001 & wait" }) })]
+            })
+          })
+        )
+        const result = yield* Effect.gen(function* () {
+          const running = yield* WorkflowEngine.start(Workflow.make("many", jobs), { parallel: 8 })
+          yield* eventually("all trees are there", () => processesOf(directory).length >= 24)
+          yield* running.cancel
+          return yield* running.result
+        }).pipe(Effect.provide(LocalBackend.layer({ stateDirectory: directory })))
+        assert.deepStrictEqual(
+          result.runs.map(({ conclusion }) => conclusion),
+          jobs.map(() => "cancelled")
+        )
+        assert.strictEqual(result.runs.filter(({ steps }) => steps.length > 0).length, 8)
+        assert.deepStrictEqual(processesOf(directory), [])
+        assert.deepStrictEqual(environmentsOf(directory), [])
       })
     )
   )

@@ -5,6 +5,7 @@ import * as Duration from "effect/Duration"
 import * as Exit from "effect/Exit"
 import * as Runtime from "effect/Runtime"
 import { InvalidInput, JobCancelled, StepFailed, TimedOut, Unsupported } from "jobscope/domain/JobError"
+import { WorkflowJobResult, WorkflowResult } from "jobscope/domain/WorkflowResult"
 import * as ExitCode from "jobscope/programs/console/ExitCode"
 import * as Story from "./story.ts"
 
@@ -24,7 +25,37 @@ const lost = Story.jobResult("d", "error", { error: Story.lost })
 const refused = Story.jobResult("e", "error", { error: unsupported })
 const cancelled = Story.jobResult("f", "cancelled")
 
+/** A workflow of one job with these runs. */
+const workflow = (
+  conclusion: WorkflowResult["conclusion"],
+  runs: ReadonlyArray<typeof success>,
+  error?: typeof timedOut
+) =>
+  new WorkflowResult({
+    workflow: "w",
+    conclusion,
+    jobs:
+      error === undefined
+        ? [new WorkflowJobResult({ id: "j", outcome: conclusion, conclusion, outputs: {}, runs })]
+        : [],
+    ...(error === undefined ? {} : { error }),
+    startedAt: 0,
+    duration: 0
+  })
+
 describe("ExitCode", () => {
+  it.each([
+    ["a success with an excused failure", workflow("success", [success, failure]), 0],
+    ["a failure whose siblings were cancelled", workflow("failure", [failure, cancelled]), 1],
+    ["a time-out", workflow("timeout", [timeout]), 4],
+    ["a cancel", workflow("cancelled", [cancelled, failure]), 130],
+    ["a lost environment", workflow("error", [lost, failure, cancelled]), 3],
+    ["one that was refused", workflow("error", [], Story.errorOf(new InvalidInput({ input: "i", detail: "d" }))), 2]
+  ] as const)("of a workflow: %s", (_, result, code) => {
+    assert.strictEqual(ExitCode.ofExit(Exit.succeed(result)), code)
+    assert.isAbove(ExitCode.resultsOf(result).length, 0)
+  })
+
   it.each([
     ["a success", Exit.succeed(success), 0],
     ["nothing", Exit.succeed([]), 0],
