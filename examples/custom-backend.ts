@@ -1,7 +1,6 @@
 /**
- * A backend of one's own: every job in a directory under /tmp, steps by `effect/process`. It is small because a driver only makes
- * and removes things; scopes, deadlines, loss and refusals come with `JobBackend.fromDriver`. It passes the contract suite
- * (custom-backend.test.ts).
+ * A backend of one's own: every job in a directory under /tmp, steps by `effect/process`. It passes the contract suite. It is small
+ * because a driver only makes and removes things: scopes, deadlines, loss and refusals come with `JobBackend.fromDriver`.
  */
 import { NodeServices } from "@effect/platform-node"
 import { Cause, Clock, Deferred, Effect, Exit, FileSystem, Layer, type PlatformError, Scope, Stream } from "effect"
@@ -12,7 +11,7 @@ import { Capabilities, JobBackend, JobError, OwnedResource, StepCommand } from "
 type Open = { readonly resource: OwnedResource.OwnedResource; readonly end: Effect.Effect<void> }
 
 const gone = new JobError.BackendError({
-  reason: new JobError.EnvironmentLost({ cause: "Deleted", detail: "it was released" })
+  reason: new JobError.EnvironmentLost({ cause: "Deleted", detail: "released" })
 })
 const typed = Effect.mapError((error: PlatformError.PlatformError | JobError.BackendError) =>
   error._tag === "BackendError"
@@ -41,6 +40,7 @@ const make = Effect.gen(function* () {
     const start = Effect.fnUntraced(function* (step: Step.Step) {
       if (step._tag !== "ScriptStep") return yield* Effect.die("refused before, by the capabilities")
       if (Deferred.isDoneUnsafe(lost)) return yield* gone
+      const { stopGrace: forceKillAfter } = spec.timeouts
       const own = yield* fs.makeTempDirectory({ directory })
       const pathOf = (name: string) => `${own}/${name}`
       for (const { content, name } of [{ name: ".script", content: step.script }, ...step.files]) {
@@ -51,19 +51,19 @@ const make = Effect.gen(function* () {
       const command = ChildProcess.make("sh", ["-c", line], {
         cwd: StepCommand.workingDirectory(spec, step, workspace),
         env: StepCommand.variables(spec, step, { PATH: process.env.PATH ?? "" }, pathOf),
-        stdin: "ignore"
+        stdin: "ignore",
+        forceKillAfter
       })
       // In the environment's scope: what the step leaves in the background lives as long.
       const child = yield* Scope.provide(spawner.spawn(command), scope)
       const exit = yield* Deferred.make<number, JobError.BackendError>()
-      // Only SIGKILL ends the outer shell itself.
       const settle = (code: Exit.Exit<number, unknown>): Effect.Effect<unknown> =>
         Deferred.done(
           exit,
           Deferred.isDoneUnsafe(lost) ? Exit.fail(gone) : Exit.succeed(Exit.isSuccess(code) ? code.value : 137)
         )
       yield* Effect.forkIn(Effect.onExit(child.exitCode, settle), scope)
-      const stop = Effect.ignore(child.kill({ forceKillAfter: spec.timeouts.stopGrace }))
+      const stop = Effect.ignore(child.kill({ forceKillAfter }))
       yield* Effect.addFinalizer(() => (Deferred.isDoneUnsafe(exit) ? Effect.void : stop))
 
       const chunks = (stream: "stdout" | "stderr") => Stream.map(child[stream], (bytes) => ({ stream, bytes }))

@@ -47,6 +47,8 @@ const bundle = async (program: string, out: string) => {
     minify: true,
     metafile: true,
     conditions: ["@jobscope/source"],
+    // Only for exec plugins and OIDC, and 4 MB: loaded from beside the program, if it is there.
+    external: ["@kubernetes/client-node"],
     // CommonJS has no import.meta.url; the banner makes one, because createRequire and `new URL(..)` ask for it.
     define: { "import.meta.url": "__importMetaUrl" },
     banner: {
