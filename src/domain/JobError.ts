@@ -73,6 +73,40 @@ export class Forbidden extends Schema.TaggedError<Forbidden>()("Forbidden", {
 }
 
 /** @category errors */
+export class Unauthorized extends Schema.TaggedError<Unauthorized>()("Unauthorized", {
+  endpoint: Schema.String,
+  detail: Schema.String
+}) {
+  override get message() {
+    return `${this.endpoint} does not accept the credentials: ${this.detail}`
+  }
+  get advice() {
+    return "Renew the credentials, or name others."
+  }
+  get retryable() {
+    return false
+  }
+}
+
+/** @category errors */
+export class ConfigurationInvalid extends Schema.TaggedError<ConfigurationInvalid>()("ConfigurationInvalid", {
+  /** Where it is wrong: a file with the entry in it, a variable. */
+  source: Schema.String,
+  detail: Schema.String,
+  hint: Schema.String
+}) {
+  override get message() {
+    return `The configuration cannot be used: ${this.source}: ${this.detail}`
+  }
+  get advice() {
+    return this.hint
+  }
+  get retryable() {
+    return false
+  }
+}
+
+/** @category errors */
 export class Conflict extends Schema.TaggedError<Conflict>()("Conflict", {
   resource: Schema.String,
   detail: Schema.String
@@ -317,6 +351,8 @@ export const Reason = Schema.Union([
   Unschedulable,
   QuotaExceeded,
   Forbidden,
+  Unauthorized,
+  ConfigurationInvalid,
   Conflict,
   ConnectionLost,
   Unavailable,
@@ -423,6 +459,7 @@ export const anchorOf = (tag: string): string =>
 const exitCodeOf = (reason: Reason): number => {
   switch (reason._tag) {
     case "InvalidInput":
+    case "ConfigurationInvalid":
     case "Unsupported":
     case "HandleRejected":
       return 2

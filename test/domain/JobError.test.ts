@@ -66,6 +66,26 @@ const table: ReadonlyArray<{
     anchor: "forbidden"
   },
   {
+    reason: new JobError.Unauthorized({ endpoint: "The API", detail: "the token has expired" }),
+    says: ["The API does not accept the credentials", "the token has expired"],
+    advises: "Renew",
+    retryable: false,
+    exitCode: 3,
+    anchor: "unauthorized"
+  },
+  {
+    reason: new JobError.ConfigurationInvalid({
+      source: "~/.kube/config",
+      detail: "no context",
+      hint: "Name a context."
+    }),
+    says: ["~/.kube/config: no context"],
+    advises: "Name a context.",
+    retryable: false,
+    exitCode: 2,
+    anchor: "configuration-invalid"
+  },
+  {
     reason: new JobError.Conflict({ resource: "Pod build-1", detail: "it exists" }),
     says: ["Pod build-1", "it exists"],
     advises: "Release",

@@ -447,14 +447,15 @@ const toBackendReason = (reason: Reason): JobError.Reason => {
         detail: reason.detail
       })
     }
-    case "Forbidden":
-    case "Unauthorized": {
+    case "Unauthorized":
+      return new JobError.Unauthorized({ endpoint: "The Kubernetes API", detail: reason.detail })
+    case "Forbidden": {
       const { group, namespace, resource, verb } = reason.target
       return new JobError.Forbidden({
         verb,
         resource: group === "" ? resource : `${resource}.${group}`,
         ...(namespace === undefined ? {} : { place: `the namespace ${namespace}` }),
-        detail: reason._tag === "Forbidden" ? reason.detail : `the credentials are not accepted: ${reason.detail}`
+        detail: reason.detail
       })
     }
     case "Invalid":
@@ -480,7 +481,7 @@ const toBackendReason = (reason: Reason): JobError.Reason => {
         hint: "Use an API server, and proxies before it, that speak v5.channel.k8s.io (Kubernetes 1.30 or later)."
       })
     case "ConfigInvalid":
-      return new JobError.InvalidInput({ input: reason.source, detail: `${reason.detail}. ${reason.advice}` })
+      return new JobError.ConfigurationInvalid({ source: reason.source, detail: reason.detail, hint: reason.advice })
     case "Unexpected":
       return new JobError.BackendDefect({ detail: reason.message })
   }

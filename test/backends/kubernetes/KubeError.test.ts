@@ -16,7 +16,7 @@ const answer = (code: number, body: unknown, retryAfter?: string) =>
 
 describe("an answer", () => {
   it.each([
-    [401, status(401, "Unauthorized", "no"), "Unauthorized", "Forbidden"],
+    [401, status(401, "Unauthorized", "no"), "Unauthorized", "Unauthorized"],
     [403, status(403, "Forbidden", "pods is forbidden: User x"), "Forbidden", "Forbidden"],
     [403, status(403, "Forbidden", "pods a is forbidden: exceeded quota: q"), "QuotaExceeded", "QuotaExceeded"],
     [404, status(404, "NotFound", "pods a not found"), "NotFound", "EnvironmentLost"],
