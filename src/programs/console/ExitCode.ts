@@ -14,7 +14,7 @@
 import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import * as Runtime from "effect/Runtime"
-import { JobResult } from "../../domain/JobResult.ts"
+import { type Conclusion, JobResult } from "../../domain/JobResult.ts"
 import { WorkflowResult } from "../../domain/WorkflowResult.ts"
 
 /** @category models */
@@ -64,8 +64,13 @@ const badness = (code: number): number => {
 }
 
 /** @category getters */
-export const ofResult = (result: JobResult): number => {
-  switch (result.conclusion) {
+export const ofResult = (result: JobResult): number =>
+  ofConclusion(result.conclusion, () =>
+    result.error === undefined ? infrastructure : Runtime.getErrorExitCode(result.error)
+  )
+
+const ofConclusion = (conclusion: Conclusion, ofError: () => number): number => {
+  switch (conclusion) {
     case "success":
     case "skipped":
       return success
@@ -76,7 +81,7 @@ export const ofResult = (result: JobResult): number => {
     case "cancelled":
       return cancelled
     case "error":
-      return result.error === undefined ? infrastructure : Runtime.getErrorExitCode(result.error)
+      return ofError()
   }
 }
 
@@ -109,21 +114,10 @@ export type Results = JobResult | ReadonlyArray<JobResult> | WorkflowResult
  *
  * @category getters
  */
-export const ofWorkflow = (result: WorkflowResult): number => {
-  switch (result.conclusion) {
-    case "success":
-    case "skipped":
-      return success
-    case "failure":
-      return failure
-    case "timeout":
-      return timeout
-    case "cancelled":
-      return cancelled
-    case "error":
-      return worst(result.runs.filter(({ conclusion }) => conclusion === "error").map(ofResult))
-  }
-}
+export const ofWorkflow = (result: WorkflowResult): number =>
+  ofConclusion(result.conclusion, () =>
+    worst(result.runs.filter(({ conclusion }) => conclusion === "error").map(ofResult))
+  )
 
 /** @category getters */
 export const ofExit = (exit: Exit.Exit<Results, unknown>): number =>

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { parse } from "effect/encoding/Yaml"
+import * as BackendErrors from "jobscope/backends/kubernetes/BackendErrors"
 import * as KubeCalls from "jobscope/backends/kubernetes/KubeCalls"
 import * as KubeError from "jobscope/backends/kubernetes/KubeError"
 import { status } from "./support/FakeApi.ts"
@@ -31,7 +32,7 @@ describe("an answer", () => {
   ] as const)("%i %j is %s, for the domain %s", (code, body, reason, domain) => {
     const error = answer(code, body)
     assert.strictEqual(error.reason._tag, reason)
-    assert.strictEqual(KubeError.toBackendError(error).reason._tag, domain)
+    assert.strictEqual(BackendErrors.fromKubeError(error).reason._tag, domain)
   })
 
   it("without the right names verb, resource, namespace and what for", () => {
