@@ -234,15 +234,8 @@ const watchTime = Effect.fnUntraced(function* (job: Job, stop: Stop.Stop) {
   const timer = yield* Effect.forkChild(
     Effect.andThen(Effect.sleep(total), Deferred.succeed(stop.requested, { _tag: "OutOfTime", error: timeout }))
   )
-  const reason = yield* Deferred.await(stop.requested)
+  yield* Deferred.await(stop.requested)
   yield* Fiber.interrupt(timer)
-  if (!stop.releasing) {
-    yield* emit({
-      _tag: "Stopping",
-      job: job.name,
-      why: reason._tag === "Cancelled" ? "cancelled" : reason.error.message
-    })
-  }
   yield* Effect.sleep(conclude)
   yield* Deferred.succeed(stop.final, undefined)
 })
@@ -263,17 +256,15 @@ const attempt = Effect.fnUntraced(function* (job: Job, stop: Stop.Stop): Effect.
   if (refused !== undefined) return { conclusion: "error", error: refused, steps: [] }
   const scope = yield* Scope.make()
   const exit = yield* Effect.exit(attemptIn(job, stop, scope))
-  stop.releasing = true
   // A listener with a defect must not cost the release.
   yield* Effect.ensuring(emit({ _tag: "PhaseStarted", job: job.name, phase: "release" }), Scope.close(scope, exit))
-  stop.releasing = false
   return Exit.isSuccess(exit) ? exit.value : { ...failedBy(asError(exit.cause)), steps: [] }
 })
 
 const attemptIn = Effect.fnUntraced(function* (job: Job, stop: Stop.Stop, scope: Scope.Scope) {
   const provisioned = yield* Effect.raceFirst(
     Effect.result(Scope.provide(provision(job), scope)),
-    Deferred.await(stop.requested)
+    Stop.requested(stop, job.name)
   )
   switch (provisioned._tag) {
     case "Cancelled":

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as MemoryBackend from "../../src/backends/memory/MemoryBackend.ts"
 import * as MemoryProgram from "../../src/backends/memory/MemoryProgram.ts"
 import { MemoryWorld } from "../../src/backends/memory/MemoryWorld.ts"
@@ -680,10 +681,10 @@ describe("retries", () => {
           makeListener((event) => (event._tag === "Retrying" ? Deferred.await(cancelled) : undefined))
         )
         yield* running.until(is("Retrying"))
-        yield* Effect.forkChild(
-          Effect.andThen(running.until(is("Stopping")), Effect.andThen(pass(0), Deferred.succeed(cancelled, undefined)))
-        )
-        const result = yield* cancel(running)
+        const cancelling = yield* Effect.forkChild(cancel(running), { startImmediately: true })
+        yield* pass(0)
+        yield* Deferred.succeed(cancelled, undefined)
+        const result = yield* Fiber.join(cancelling)
         assert.strictEqual(result.conclusion, "cancelled")
         assert.strictEqual((yield* records).filter(({ _tag }) => _tag === "StepStarted").length, 1)
       }).pipe(Effect.provide(losingLayer(1), { local: true }))

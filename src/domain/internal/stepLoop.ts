@@ -32,7 +32,7 @@ export const runSteps = Effect.fnUntraced(function* (job: Job, environment: JobE
   let stopped: Stop.StopReason | undefined
   let lost = false
   for (const identified of identifiedSteps(job)) {
-    stopped ??= yield* Stop.current(stop)
+    stopped ??= yield* Stop.current(stop, job.name)
     const status = {
       failed: steps.some(({ conclusion }) => conclusion !== "success" && conclusion !== "skipped"),
       cancelled: stopped !== undefined
@@ -44,7 +44,7 @@ export const runSteps = Effect.fnUntraced(function* (job: Job, environment: JobE
         : yield* skipped(identified)
     steps.push(result)
     lost ||= result.error?.reason._tag === "EnvironmentLost"
-    if (result.outcome === "cancelled") stopped ??= yield* Stop.current(stop)
+    if (result.outcome === "cancelled") stopped ??= yield* Stop.current(stop, job.name)
     yield* emit({ _tag: "StepFinished", job: job.name, step: result.id, result })
   }
   return { steps, ...(stopped === undefined ? {} : { stopped }) } satisfies StepsEnded
@@ -101,7 +101,7 @@ const runStep = Effect.fnUntraced(function* (
   yield* emit({ _tag: "StepStarted", job: job.name, step: id, name, command })
   const timeout = step.timeout ?? job.timeouts.step
   const halt = Effect.raceFirst(
-    concluding ? Effect.as(Deferred.await(stop.final), cancelled) : Effect.map(Deferred.await(stop.requested), halted),
+    concluding ? Effect.as(Deferred.await(stop.final), cancelled) : Effect.map(Stop.requested(stop, job.name), halted),
     timeout === undefined ? Effect.never : Effect.as(Effect.sleep(timeout), timedOut(name, timeout))
   )
   const show = (running: RunningStep) =>

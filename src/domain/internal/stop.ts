@@ -1,6 +1,7 @@
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type { BackendError } from "../JobError.ts"
+import { emit } from "../JobEvent.ts"
 
 /** Why a job stops before its end. */
 export type StopReason = { readonly _tag: "Cancelled" } | { readonly _tag: "OutOfTime"; readonly error: BackendError }
@@ -12,17 +13,30 @@ export type StopReason = { readonly _tag: "Cancelled" } | { readonly _tag: "OutO
 export interface Stop {
   readonly requested: Deferred.Deferred<StopReason>
   readonly final: Deferred.Deferred<void>
-  /** The release is going on: there is nothing left to stop. */
-  releasing: boolean
+  /** Listeners have been told. */
+  announced: boolean
 }
 
 export const make: Effect.Effect<Stop> = Effect.gen(function* () {
-  return { requested: yield* Deferred.make<StopReason>(), final: yield* Deferred.make<void>(), releasing: false }
+  return { requested: yield* Deferred.make<StopReason>(), final: yield* Deferred.make<void>(), announced: false }
 })
 
+/** Waits for the request, and tells the listeners of it. Only for who has something to stop: during the release nobody asks. */
+export const requested = (stop: Stop, job: string): Effect.Effect<StopReason> =>
+  Effect.tap(Deferred.await(stop.requested), (reason) => announce(stop, job, reason))
+
 /** The reason, if a stop has been requested by now. */
-export const current = (stop: Stop): Effect.Effect<StopReason | undefined> =>
+export const current = (stop: Stop, job: string): Effect.Effect<StopReason | undefined> =>
   Effect.suspend(
     (): Effect.Effect<StopReason | undefined> =>
-      Deferred.isDoneUnsafe(stop.requested) ? Deferred.await(stop.requested) : Effect.undefined
+      Deferred.isDoneUnsafe(stop.requested) ? requested(stop, job) : Effect.undefined
   )
+
+/** In a fiber of its own, started at once: a listener hears of it before anything that follows, but a slow one does not hold it up. */
+const announce = (stop: Stop, job: string, reason: StopReason) =>
+  Effect.suspend((): Effect.Effect<unknown> => {
+    if (stop.announced) return Effect.void
+    stop.announced = true
+    const why = reason._tag === "Cancelled" ? "cancelled" : reason.error.message
+    return Effect.forkDetach(emit({ _tag: "Stopping", job, why }), { startImmediately: true, uninterruptible: false })
+  })

@@ -8,7 +8,8 @@ const sequences = new RegExp(
   "g"
 )
 const colours = new RegExp(`^${esc}\\[[0-9;:]*m$`)
-const links = new RegExp(`^${esc}\\]8;`)
+/** One without an end would take the rest of the screen for its address. */
+const links = new RegExp(`^${esc}\\]8;[^\\u0007${esc}]*(?:\\u0007|${esc}\\\\)$`)
 const controls = /[\p{Cc}]/gu
 const hasControls = /[\p{Cc}]/u
 
@@ -29,10 +30,19 @@ export const strip = (text: string): string => (text.includes(esc) ? text.replac
 export const still = (line: string): string => {
   if (!hasControls.test(line)) return line
   const states = line.split("\r").filter((state) => state !== "")
-  return (states.at(-1) ?? "")
-    .replace(sequences, (sequence) => (colours.test(sequence) || links.test(sequence) ? sequence : ""))
-    .replace(controls, (control) => (control === "\t" || control === esc || control === "\u0007" ? control : ""))
+  const last = states.at(-1) ?? ""
+  let shown = ""
+  let at = 0
+  for (const { 0: sequence, index } of last.matchAll(sequences)) {
+    shown += textIn(last.slice(at, index))
+    if (colours.test(sequence) || links.test(sequence)) shown += sequence
+    at = index + sequence.length
+  }
+  return shown + textIn(last.slice(at))
 }
+
+/** Between whole sequences there are only halves of some, which would take what follows for their other half. */
+const textIn = (text: string): string => text.replace(controls, (control) => (control === "\t" ? control : ""))
 
 /**
  * Ends whatever colours a text of the user's leaves switched on.
