@@ -185,7 +185,7 @@ export const make = (
 ): Workflow => ({ name, jobs, env: options.env ?? {}, owner: options.owner ?? name })
 
 /**
- * What cannot be run in a workflow: an id twice, a need that is not there, a circle of needs.
+ * What cannot be run in a workflow: an id twice, a need that is not there, a circle of needs, a limit below 1.
  *
  * @category validation
  */
@@ -203,11 +203,25 @@ export const contradiction = (workflow: Workflow): InvalidInput | undefined => {
       return new InvalidInput({ input: `jobs.${each.id}.needs`, detail: `there is no job "${missing}"` })
     }
   }
+  for (const each of workflow.jobs) {
+    const bad = badLimit(`jobs.${each.id}.maxParallel`, each.maxParallel)
+    if (bad !== undefined) return bad
+  }
   const circle = findCircle(byId)
   return circle === undefined
     ? undefined
     : new InvalidInput({ input: `jobs.${circle[0]}.needs`, detail: `a circle: ${circle.join(" needs ")}` })
 }
+
+/**
+ * A limit that would let nothing run.
+ *
+ * @category validation
+ */
+export const badLimit = (input: string, limit: number | undefined): InvalidInput | undefined =>
+  limit === undefined || limit >= 1
+    ? undefined
+    : new InvalidInput({ input, detail: `it is ${limit}, and with less than 1 nothing would ever run` })
 
 /** The ids of a circle, the first one again at the end. */
 const findCircle = (jobs: ReadonlyMap<string, WorkflowJob>): ReadonlyArray<string> | undefined => {

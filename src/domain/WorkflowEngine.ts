@@ -16,6 +16,7 @@ import * as JobLifecycle from "./JobLifecycle.ts"
 import { type Conclusion, JobResult } from "./JobResult.ts"
 import * as Matrix from "./Matrix.ts"
 import {
+  badLimit,
   contradiction,
   type JobContext,
   type Needed,
@@ -107,7 +108,7 @@ const conduct = Effect.fnUntraced(function* (
     const why = error === undefined ? {} : { error }
     return new WorkflowResult({ workflow: workflow.name, conclusion, jobs, ...why, startedAt, duration })
   })
-  const refused = contradiction(workflow)
+  const refused = contradiction(workflow) ?? badLimit("parallel", options.parallel)
   if (refused !== undefined) return yield* ended("error", [], new BackendError({ reason: refused }))
 
   const setting: Setting = {
@@ -212,10 +213,14 @@ const runCombination = Effect.fnUntraced(function* (
     return new Job({ ...fields, env: { ...workflow.env, ...fields.env }, name, owner: workflow.owner })
   })
   if (Result.isFailure(definition)) return yield* unstarted(name, "error", definition.failure)
-  const running = yield* JobLifecycle.start(definition.success)
-  return yield* Effect.raceFirst(
-    running.result,
-    stopped.pipe(Effect.andThen(running.cancel), Effect.andThen(running.result))
+  return yield* Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(JobLifecycle.start(definition.success), ({ cancel, result }) =>
+      // Interrupted only by a defect elsewhere in the workflow: even then nothing is left.
+      Effect.onInterrupt(
+        restore(Effect.raceFirst(result, stopped.pipe(Effect.andThen(cancel), Effect.andThen(result)))),
+        () => Effect.andThen(cancel, Effect.exit(result))
+      )
+    )
   )
 })
 

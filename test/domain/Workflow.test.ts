@@ -352,6 +352,44 @@ describe("what cannot be run is refused before anything starts", () => {
     }).pipe(onMemory)
   )
 
+  it.effect.each([
+    { title: "parallel", options: { parallel: 0 }, maxParallel: 1 },
+    { title: "parallel that is no number", options: { parallel: Number.NaN }, maxParallel: 1 },
+    { title: "maxParallel", options: {}, maxParallel: 0 }
+  ])("a limit that lets nothing run: $title", ({ maxParallel, options }) =>
+    Effect.gen(function* () {
+      const job = Workflow.job("a", { maxParallel, job: () => ({ steps: steps() }) })
+      const result = yield* finish(Workflow.make("ci", [job]), options)
+      assert.strictEqual(result.error?.reason._tag, "InvalidInput")
+      assert.include(result.error?.message ?? "", "nothing would ever run")
+    }).pipe(onMemory)
+  )
+
+  it.effect("a listener with a defect ends the workflow, and running jobs are released all the same", () =>
+    Effect.gen(function* () {
+      const workflow = Workflow.make("ci", [
+        Workflow.job("hangs", { job: () => ({ steps: steps({ exit: "never" }) }) }),
+        Workflow.job("first", { job: () => ({ steps: steps(sleep(100, 1)) }) }),
+        Workflow.job("skipped", {
+          needs: [Workflow.job("first", { job: () => ({ steps: [] }) })],
+          job: () => ({ steps: steps() })
+        })
+      ])
+      const fiber = yield* Effect.forkChild(
+        Effect.exit(
+          Effect.provideService(WorkflowEngine.run(workflow), JobEvents, {
+            emit: (event) =>
+              event._tag === "JobFinished" && event.job === "skipped" ? Effect.die("a defect") : Effect.void
+          })
+        )
+      )
+      for (let at = 0; at < 200 && fiber.pollUnsafe() === undefined; at++) yield* TestClock.adjust("50 millis")
+      const exit = yield* Fiber.join(fiber)
+      assert.strictEqual(exit._tag, "Failure")
+      assert.strictEqual((yield* MemoryWorld).environments.size, 0)
+    }).pipe(onMemory)
+  )
+
   it.effect("a mistake in one job is that job's error, and says where", () =>
     Effect.gen(function* () {
       const oops = () => {

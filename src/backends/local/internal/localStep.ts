@@ -81,11 +81,14 @@ export const startStep = Effect.fnUntraced(function* (setting: StepSetting, step
   )
   const { child, exit, pid, reader } = started
 
-  child.once("exit", () => {
+  const onExit = () => {
     rememberBackground(pid, marker, setting.background)
     running = false
     reader.exited()
-  })
+  }
+  // A fiber may yield after the spawn, and a short step end meanwhile: its event will not come again.
+  if (Deferred.isDoneUnsafe(exit)) onExit()
+  else child.once("exit", onExit)
 
   const exitCode = Effect.flatMap(Deferred.await(exit), ({ code, signal }) =>
     // Whoever released the environment also killed the step: that is not the step's own end.
