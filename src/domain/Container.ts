@@ -85,3 +85,26 @@ export class HealthCheck extends Schema.Class<HealthCheck>("jobscope/HealthCheck
   retries: Schema.Int.check(Schema.isGreaterThan(0)).pipe(defaulted(30)),
   startPeriod: Schema.DurationFromString.pipe(defaulted(Duration.zero))
 }) {}
+
+/**
+ * How a container is run, beyond what it runs: the part of `docker run`'s options that has a meaning on every backend with containers.
+ *
+ * Whoever runs the backend decides which of those that raise privilege (`privileged`, `capAdd`) are allowed.
+ *
+ * @category schemas
+ */
+export class ContainerSettings extends Schema.Class<ContainerSettings>("jobscope/ContainerSettings")({
+  hostname: Schema.optionalKey(Schema.NonEmptyString),
+  /** Host name to address, beyond what the backend makes known. */
+  hosts: Schema.Record(Schema.String, Schema.String).pipe(defaulted({})),
+  labels: Schema.Record(Schema.String, Schema.String).pipe(defaulted({})),
+  privileged: Schema.Boolean.pipe(defaulted(false)),
+  /** Linux capabilities, without `CAP_`. */
+  capAdd: Schema.Array(Schema.NonEmptyString).pipe(defaulted([])),
+  capDrop: Schema.Array(Schema.NonEmptyString).pipe(defaulted([])),
+  readOnlyRoot: Schema.Boolean.pipe(defaulted(false)),
+  /** Size of /dev/shm as a Kubernetes quantity. */
+  shmSize: Schema.optionalKey(Schema.NonEmptyString),
+  /** Absolute path to its size as a Kubernetes quantity, `""` for no limit. */
+  tmpfs: Schema.Record(Schema.String, Schema.String).pipe(defaulted({}))
+}) {}

@@ -3,7 +3,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
-import { HealthCheck, Mount, Port, RegistryCredentials, Resources, Volume } from "./Container.ts"
+import { ContainerSettings, HealthCheck, Mount, Port, RegistryCredentials, Resources, Volume } from "./Container.ts"
 import { EnvVars } from "./EnvVars.ts"
 import { defaulted } from "./internal/defaulted.ts"
 import { Step } from "./Step.ts"
@@ -23,7 +23,8 @@ export class JobContainer extends Schema.Class<JobContainer>("jobscope/JobContai
   user: Schema.optionalKey(Schema.NonEmptyString),
   ports: Schema.Array(Port).pipe(defaulted([])),
   mounts: Schema.Array(Mount).pipe(defaulted([])),
-  resources: Schema.optionalKey(Resources)
+  resources: Schema.optionalKey(Resources),
+  settings: Schema.optionalKey(ContainerSettings)
 }) {}
 
 /**
@@ -37,14 +38,21 @@ export class Service extends Schema.Class<Service>("jobscope/Service")({
   /** Left out, `command` runs on the host, where the backend can do that. */
   image: Schema.optionalKey(Schema.NonEmptyString),
   credentials: Schema.optionalKey(RegistryCredentials),
-  /** Command and arguments. Left out, the image's own. */
+  /** Replaces the image's own. Only with an image. */
+  entryPoint: Schema.optionalKey(Schema.Array(Schema.String)),
+  /** With an image: the arguments of its entry point, empty for the image's own. Without: the command and its arguments. */
   command: Schema.Array(Schema.String).pipe(defaulted([])),
+  /** `uid`, `uid:gid` or a name of the image. Only with an image. */
+  user: Schema.optionalKey(Schema.NonEmptyString),
+  /** Left out, the image's own. Only with an image. */
+  workingDirectory: Schema.optionalKey(Schema.NonEmptyString),
   env: EnvVars.pipe(defaulted({})),
   ports: Schema.Array(Port).pipe(defaulted([])),
   mounts: Schema.Array(Mount).pipe(defaulted([])),
   resources: Schema.optionalKey(Resources),
   /** Left out, a service counts as ready when its ports accept a connection, or at once if it declares none. */
-  healthCheck: Schema.optionalKey(HealthCheck)
+  healthCheck: Schema.optionalKey(HealthCheck),
+  settings: Schema.optionalKey(ContainerSettings)
 }) {}
 
 /**

@@ -44,6 +44,8 @@ export class ScriptStep extends Schema.TaggedClass<ScriptStep>()("ScriptStep", {
   workingDirectory: Schema.optionalKey(Schema.NonEmptyString),
   /** Directories put before `PATH`, first one first. */
   prependPath: Schema.Array(Schema.NonEmptyString).pipe(defaulted([])),
+  /** `with-stdout`: one stream, in exactly the order of writing. `apart`: two, whose order among each other is not known. */
+  stderr: Schema.Literals(["apart", "with-stdout"]).pipe(defaulted("apart")),
   files: Schema.Array(StepFile).pipe(defaulted([]))
 }) {}
 
