@@ -19,9 +19,11 @@ import type { JobResult } from "../../domain/JobResult.ts"
 import * as ExitCode from "./ExitCode.ts"
 import * as Display from "./internal/Display.ts"
 import * as HeldEnvironments from "./internal/HeldEnvironments.ts"
+import * as Masking from "./internal/Masking.ts"
 import * as Outlet from "./internal/Outlet.ts"
 import * as OutputSettings from "./internal/OutputSettings.ts"
 import * as StopSignals from "./internal/StopSignals.ts"
+import * as TerminalText from "./internal/TerminalText.ts"
 import * as LiveRenderer from "./LiveRenderer.ts"
 import * as PlainRenderer from "./PlainRenderer.ts"
 import * as Renderer from "./Renderer.ts"
@@ -29,12 +31,19 @@ import * as Summary from "./Summary.ts"
 
 /** @category options */
 export interface Options {
-  /** Default `auto`: `live` on a terminal that somebody watches, else `plain`. */
-  readonly renderer?: "auto" | "live" | "plain" | "silent" | undefined
+  /** Default `auto`: `live` on a terminal that somebody watches, else `plain`. Or one of your own, or of `programs/report`. */
+  readonly renderer?: "auto" | "live" | "plain" | "silent" | Renderer.Renderer | undefined
   /** Default `elapsed` on a terminal, else `none`: the logs of a CI service have times of their own. */
   readonly timestamps?: Renderer.Timestamps | undefined
-  /** Show at the end what came of each job. Default: yes, unless the renderer is `silent`. */
+  /** Show at the end what came of each job. Default: yes, unless the renderer is `silent`, or your own. */
   readonly summary?: boolean | undefined
+  /**
+   * What is done to every text of an event, a result or an error before it is shown, `Masker.mask` for one. Not to output, which is bytes:
+   * whoever starts the steps masks that, as a stream. Default: nothing.
+   */
+  readonly mask?: ((text: string) => string) | undefined
+  /** Default `ExitCode.ofExit`. After a signal the code is the signal's. */
+  readonly exitCode?: ((exit: Exit.Exit<ExitCode.Results, unknown>) => number) | undefined
 }
 
 /**
@@ -58,8 +67,10 @@ export interface Options {
  */
 export const runMain = <E>(program: Effect.Effect<ExitCode.Results, E>, options: Options = {}): void => {
   const settings = Effect.runSync(readSettings(options))
-  const renderer = makeRenderer(settings)
-  const live = settings.renderer === "live"
+  const own = typeof options.renderer === "object" ? options.renderer : undefined
+  const renderer = own ?? makeRenderer(settings)
+  const live = own === undefined && settings.renderer === "live"
+  const masking = Masking.make(options.mask)
   const results: Array<JobResult> = []
   let held = HeldEnvironments.none
   let heard: StopSignals.Heard | undefined
@@ -82,9 +93,10 @@ export const runMain = <E>(program: Effect.Effect<ExitCode.Results, E>, options:
   const stderr = Outlet.make(process.stderr)
   const display = Display.make({ renderer, live, color: settings.color, stdout, stderr })
 
-  const emit = (event: JobEvent): Effect.Effect<void> =>
+  const emit = (emitted: JobEvent): Effect.Effect<void> =>
     Effect.suspend(() => {
       if (abandoned) return Effect.void
+      const event = masking.event(emitted)
       held = HeldEnvironments.update(held, event)
       if (event._tag === "JobFinished") results.push(event.result)
       return display.show(event)
@@ -127,14 +139,14 @@ export const runMain = <E>(program: Effect.Effect<ExitCode.Results, E>, options:
   const finish = (exit: Exit.Exit<ExitCode.Results, E>) => {
     if (abandoned) return
     ended = true
-    const code = forced ?? ExitCode.ofExit(exit)
-    const shown = allResults(results, exit)
-    display.end()
-    if (options.summary ?? settings.renderer !== "silent") {
+    const code = forced ?? (options.exitCode ?? ExitCode.ofExit)(exit)
+    const shown = allResults(results, exit, masking)
+    const problems = Exit.isSuccess(exit) ? [] : Summary.ofCause(exit.cause, shown, settings).map(masking.text)
+    display.end({ exitCode: code, results: shown, problems: problems.map(TerminalText.strip) })
+    if (options.summary ?? (own === undefined && settings.renderer !== "silent")) {
       const lines = Summary.lines(shown, settings)
       if (lines.length > 0) stdout.write(`\n${lines.join("\n")}\n`)
     }
-    const problems = Exit.isSuccess(exit) ? [] : Summary.ofCause(exit.cause, shown, settings)
     Effect.runFork(
       stdout.flushed.pipe(
         Effect.andThen(Effect.sync(() => stderr.write(problems.map((line) => `${line}\n`).join("")))),
@@ -185,7 +197,10 @@ export const runMain = <E>(program: Effect.Effect<ExitCode.Results, E>, options:
 
 const readSettings = (wanted: Options) =>
   Effect.map(OutputSettings.variables, (variables) =>
-    OutputSettings.decide({ terminal: process.stdout.isTTY === true, variables }, wanted)
+    OutputSettings.decide(
+      { terminal: process.stdout.isTTY === true, variables },
+      { timestamps: wanted.timestamps, renderer: typeof wanted.renderer === "object" ? "silent" : wanted.renderer }
+    )
   )
 
 const makeRenderer = (settings: OutputSettings.OutputSettings): Renderer.Renderer => {
@@ -205,12 +220,18 @@ const makeRenderer = (settings: OutputSettings.OutputSettings): Renderer.Rendere
 /** Those that the events told, which a cancelled program has too, and those that the program gave without events. */
 const allResults = (
   told: ReadonlyArray<JobResult>,
-  exit: Exit.Exit<ExitCode.Results, unknown>
+  exit: Exit.Exit<ExitCode.Results, unknown>,
+  masking: Masking.Masking
 ): ReadonlyArray<JobResult> => {
   const key = ({ job, startedAt }: JobResult) => `${startedAt} ${job}`
   const known = new Set(told.map(key))
   return Exit.isSuccess(exit)
-    ? [...told, ...ExitCode.resultsOf(exit.value).filter((result) => !known.has(key(result)))]
+    ? [
+        ...told,
+        ...ExitCode.resultsOf(exit.value)
+          .map(masking.result)
+          .filter((result) => !known.has(key(result)))
+      ]
     : told
 }
 

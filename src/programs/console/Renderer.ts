@@ -11,6 +11,7 @@
  * ```
  */
 import type { JobEvent } from "../../domain/JobEvent.ts"
+import type { JobResult } from "../../domain/JobResult.ts"
 
 /**
  * A fold with the state of one output.
@@ -27,8 +28,20 @@ export interface Renderer {
   readonly tick: (now: number) => string
   /** Takes back whatever is not to stay; the next event or tick brings it again. */
   readonly pause: () => string
-  /** The last text. */
-  readonly end: () => string
+  /** The last text; without an outcome where the program is not waited for. */
+  readonly end: (outcome?: Outcome) => string
+}
+
+/**
+ * How it all ended.
+ *
+ * @category models
+ */
+export interface Outcome {
+  readonly exitCode: number
+  readonly results: ReadonlyArray<JobResult>
+  /** What ended the program, apart from what the results tell: lines for people. */
+  readonly problems: ReadonlyArray<string>
 }
 
 /**

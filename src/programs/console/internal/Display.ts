@@ -8,7 +8,7 @@ import * as Clock from "effect/Clock"
 import type * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import type { JobEvent } from "../../../domain/JobEvent.ts"
-import type { Renderer } from "../Renderer.ts"
+import type { Outcome, Renderer } from "../Renderer.ts"
 import type { Outlet } from "./Outlet.ts"
 
 /** @category models */
@@ -25,7 +25,7 @@ export interface Display {
   /** Gives the screen back; the next event or tick takes it again. */
   readonly pause: () => void
   /** The last of it: nothing is shown after that. */
-  readonly end: () => void
+  readonly end: (outcome?: Outcome) => void
   /** For the program's own logs. */
   readonly console: Console.Console
 }
@@ -96,9 +96,9 @@ export const make = ({ color, live, renderer, stderr, stdout }: Options): Displa
       Effect.runFork(watchReader)
     },
     pause: () => stdout.write(renderer.pause()),
-    end: () => {
+    end: (outcome) => {
       ended = true
-      stdout.write(renderer.end())
+      stdout.write(renderer.end(outcome))
     },
     console: consoleOf(tell, color)
   }
