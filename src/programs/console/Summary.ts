@@ -2,10 +2,12 @@
  * What is shown at the end: a line for each job, then why those failed that did.
  */
 import * as Cause from "effect/Cause"
+import * as Equal from "effect/Equal"
 import * as Predicate from "effect/Predicate"
 import * as Runtime from "effect/Runtime"
 import { BackendError, JobCancelled, StepFailed } from "../../domain/JobError.ts"
 import type { JobResult, StepResult } from "../../domain/JobResult.ts"
+import * as LogLine from "../commands/internal/logLine.ts"
 import * as Style from "./internal/Style.ts"
 import * as TerminalText from "./internal/TerminalText.ts"
 import * as Times from "./internal/Times.ts"
@@ -83,7 +85,7 @@ const isTold = (error: unknown, results: ReadonlyArray<JobResult>): boolean =>
     ? results.some(
         ({ conclusion, job }) => conclusion !== "success" && Predicate.hasProperty(error, "job") && error.job === job
       )
-    : results.some((result) => result.error === error)
+    : results.some((result) => Equal.equals(result.error, error))
 
 const table = (results: ReadonlyArray<JobResult>, style: Style.Style): ReadonlyArray<string> => {
   const rows = results.map((result) => ({ result, took: Times.duration(result.duration) }))
@@ -107,7 +109,7 @@ const total = (results: ReadonlyArray<JobResult>): string => {
 const details = (result: JobResult, look: Look): ReadonlyArray<ReadonlyArray<string>> => {
   const { style } = look
   const steps = result.steps.filter(isTroubled)
-  const toldBySteps = steps.some(({ error }) => error !== undefined && error === result.error)
+  const toldBySteps = steps.some(({ error }) => error !== undefined && Equal.equals(error, result.error))
   return [
     ...steps.map((step) => ofStep(result.job, step, look)),
     ...(result.error === undefined || toldBySteps
@@ -159,7 +161,7 @@ const explained = (error: BackendError, style: Style.Style): ReadonlyArray<strin
 
 const quoted = (tail: ReadonlyArray<string>, { ansi, style }: Look): ReadonlyArray<string> =>
   tail.map((line) => {
-    const still = TerminalText.still(line)
+    const still = TerminalText.still(LogLine.describe(LogLine.of(line)).replaceAll("\n", " "))
     const text = ansi ? still : TerminalText.strip(still)
     return `  ${style.dim("|")} ${style.color ? TerminalText.closed(text) : text}`
   })

@@ -178,6 +178,20 @@ describe("PlainRenderer", () => {
     assert.strictEqual(render(Story.timed([Story.out("job", "s", "no end")])), "job | s | no end\n")
   })
 
+  it("shows what steps say by commands, and no more than that", () => {
+    const said =
+      "##[error file=src/a.ts;line=3;col=5]broken%0Areally\n##[warning title=Old]w\n##[group]Files\n##[endgroup]\n##[debug]d\n##[x]y\n"
+    assert.deepStrictEqual(render(Story.timed([Story.out("build", "lint", said)])).split("\n"), [
+      "build | lint | error: src/a.ts:3:5: broken",
+      "build | lint | really",
+      "build | lint | warning: Old: w",
+      "build | lint | ▸ Files",
+      "build | lint | debug: d",
+      "build | lint | ##[x]y",
+      ""
+    ])
+  })
+
   const Text = Schema.Array(
     Schema.Literals(["a", "é", "漢", "🚀", "\n", "\r\n", "\r", "\u001b[31m", " ", "12345678901234567890"])
   )

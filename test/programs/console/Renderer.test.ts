@@ -29,7 +29,7 @@ describe("Renderer", () => {
     Effect.gen(function* () {
       const steps = [new JobStep({ id: "hi", name: "Greet", run: new ScriptStep({ script: "print:hello sleep:20" }) })]
       const job = new Job({ name: "job", steps })
-      const lines = yield* shown(Effect.forEach([job, job], JobLifecycle.run, { concurrency: 2 }))
+      const lines = yield* shown(Effect.forEach([job, job], (each) => JobLifecycle.run(each), { concurrency: 2 }))
       const each = [
         "job | ▸ 1 step on fake",
         "job | hi | ▸ Greet",

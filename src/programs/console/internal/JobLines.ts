@@ -6,6 +6,7 @@
 import type { JobEvent } from "../../../domain/JobEvent.ts"
 import type { StepResult } from "../../../domain/JobResult.ts"
 import type { LineSplitter } from "../../../domain/LineSplitter.ts"
+import * as LogLine from "../../commands/internal/logLine.ts"
 import * as BoundedLines from "./BoundedLines.ts"
 import * as TerminalText from "./TerminalText.ts"
 import * as Times from "./Times.ts"
@@ -192,7 +193,28 @@ const again = "↻"
 const labelOf = (id: string, name: string): string => (/^step-\d+$/.test(id) ? TerminalText.cut(name, 24) : id)
 
 const output = (job: string, step: StepState, at: number, lines: ReadonlyArray<string>): ReadonlyArray<JobLine> =>
-  lines.map((text) => ({ at, job, step: step.label, tone: "output", text }))
+  lines.some(LogLine.isCommand)
+    ? lines.flatMap((text) => ofCommand(LogLine.of(text)).map((line) => ({ at, job, step: step.label, ...line })))
+    : lines.map((text) => ({ at, job, step: step.label, tone: "output", text }))
+
+const ofCommand = (line: LogLine.LogLine): ReadonlyArray<Pick<JobLine, "tone" | "text">> => {
+  const say = (tone: Tone) =>
+    LogLine.describe(line)
+      .split("\n")
+      .map((text) => ({ tone, text }))
+  switch (line._tag) {
+    case "Text":
+      return [{ tone: "output", text: line.text }]
+    case "Annotation":
+      return say(({ error: "problem", warning: "warning", notice: "detail" } as const)[line.annotation.level])
+    case "Group":
+      return say("start")
+    case "EndGroup":
+      return []
+    case "Debug":
+      return say("detail")
+  }
+}
 
 const rest = (job: string, step: StepState, at: number): ReadonlyArray<JobLine> =>
   output(job, step, at, [...step.stdout.flush(), ...step.stderr.flush()])

@@ -19,11 +19,17 @@ export const make = (timestamps: Timestamps): ((at: number) => string) => {
     start ??= at
     if (at !== last) {
       last = at
-      text = timestamps === "utc" ? DateTime.formatIso(DateTime.makeUnsafe(at)) : elapsed(Math.max(0, at - start))
+      text = timestamps === "utc" ? iso(at) : elapsed(Math.max(0, at - start))
     }
     return text
   }
 }
+
+/** A moment that no calendar has is shown as the last one that it has. */
+const iso = (millis: number): string =>
+  DateTime.formatIso(DateTime.makeUnsafe(Math.min(maxMillis, Math.max(-maxMillis, millis))))
+
+const maxMillis = 8_640_000_000_000_000
 
 /** `00:03.2`, and `1:02:03` from an hour on: seven columns up to ten hours. */
 const elapsed = (millis: number): string => {
