@@ -1,9 +1,19 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Layer, Stream } from "effect"
+import { Deferred, Effect, Fiber, Stream } from "effect"
 import * as KubeClient from "jobscope/backends/kubernetes/KubeClient"
 import * as KubeResource from "jobscope/backends/kubernetes/KubeResource"
-import { accessTo, type Behaviour, FakeApi, json, layer, passing, pod, podList, status } from "./support/FakeApi.ts"
-import * as FaultProxy from "./support/FaultProxy.ts"
+import {
+  accessTo,
+  type Behaviour,
+  FakeApi,
+  json,
+  layer,
+  passing,
+  pod,
+  podList,
+  proxied,
+  status
+} from "./support/FakeApi.ts"
 
 const { pods } = KubeResource
 const request = <A, V extends KubeClient.Verb>(call: KubeClient.Request<A, V>) =>
@@ -124,18 +134,12 @@ describe("a request", () => {
 
   it.effect("whose answer is cut in the middle is not an answer", () =>
     Effect.gen(function* () {
-      const proxy = yield* FaultProxy.FaultProxy
-      const kube = yield* proxy.client
+      const proxy = yield* proxied({ afterBytes: 5000, times: 1 })
+      const kube = yield* KubeClient.make(proxy.access)
       const answer = yield* passing(kube.request({ verb: "get", resource: pods, name: "a" }))
       assert.strictEqual(answer.metadata?.name, "x".repeat(20_000))
       assert.strictEqual(yield* proxy.connections, 2)
-    }).pipe(
-      Effect.provide(
-        FaultProxy.layer({ cutAfterBytes: 5000, times: 1 }).pipe(
-          Layer.provide(layer({ http: (response) => json(response, 200, pod("x".repeat(20_000), 1)) }))
-        )
-      )
-    )
+    }).pipe(Effect.provide(layer({ http: (response) => json(response, 200, pod("x".repeat(20_000), 1)) })))
   )
 
   it.effect("refused with 401 asks for new credentials, once", () => {

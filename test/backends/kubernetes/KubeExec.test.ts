@@ -1,12 +1,22 @@
 import { createHash } from "node:crypto"
 import type { WebSocket } from "@effect/platform-node/NodeWS"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
+import { Deferred, Effect, Exit, Fiber, Scope, Stream } from "effect"
 import * as KubeClient from "jobscope/backends/kubernetes/KubeClient"
 import type { ExecProcess } from "jobscope/backends/kubernetes/KubeExec"
 import * as KubeResource from "jobscope/backends/kubernetes/KubeResource"
-import { type Behaviour, exited, FakeApi, frame, json, layer, passing, signal, status } from "./support/FakeApi.ts"
-import * as FaultProxy from "./support/FaultProxy.ts"
+import {
+  type Behaviour,
+  exited,
+  FakeApi,
+  frame,
+  json,
+  layer,
+  passing,
+  proxied,
+  signal,
+  status
+} from "./support/FakeApi.ts"
 
 const exec = (options: object = {}) =>
   KubeClient.KubeClient.use((kube) => kube.exec({ pod: "job", command: ["sh", "-c", "x y"], ...options }))
@@ -181,23 +191,23 @@ describe("exec", () => {
 
   it.effect("is lost when the network vanishes in between", () =>
     Effect.gen(function* () {
-      const proxy = yield* FaultProxy.FaultProxy
-      const kube = yield* proxy.client
+      const proxy = yield* proxied()
+      const kube = yield* KubeClient.make(proxy.access)
       const process = yield* kube.exec({ pod: "job", command: ["x"] })
       yield* proxy.vanish
       const error = yield* passing(Effect.flip(process.exitCode))
       assert.strictEqual(error.reason._tag, "ConnectionLost")
-    }).pipe(Effect.provide(FaultProxy.layer().pipe(Layer.provide(layer({ exec: () => {} })))))
+    }).pipe(Effect.provide(layer({ exec: () => {} })))
   )
 
   for (const faults of [
-    { cutAfterBytes: 10_000 },
-    { cutAfterBytes: 10_000, how: "close" },
-    { cutAfterMillis: 20, delayMillis: 2 }
+    { afterBytes: 10_000 },
+    { afterBytes: 10_000, how: "close" },
+    { after: "20 millis", delay: "2 millis" }
   ] as const) {
     it.effect(`cut in the middle keeps what came, and says so: ${JSON.stringify(faults)}`, () =>
       Effect.gen(function* () {
-        const kube = yield* (yield* FaultProxy.FaultProxy).client
+        const kube = yield* KubeClient.make((yield* proxied(faults)).access)
         const process = yield* kube.exec({ pod: "job", command: ["x"] })
         let bytes = 0
         const end = yield* Effect.exit(
@@ -212,16 +222,12 @@ describe("exec", () => {
         assert.strictEqual((yield* Effect.flip(process.exitCode)).reason._tag, "ConnectionLost")
       }).pipe(
         Effect.provide(
-          FaultProxy.layer(faults).pipe(
-            Layer.provide(
-              layer({
-                exec: (socket) => {
-                  // Without an end: whoever sees one has made it up.
-                  for (let index = 0; index < 99; index++) socket.send(frame(1, "x".repeat(999)))
-                }
-              })
-            )
-          )
+          layer({
+            exec: (socket) => {
+              // Without an end: whoever sees one has made it up.
+              for (let index = 0; index < 99; index++) socket.send(frame(1, "x".repeat(999)))
+            }
+          })
         )
       )
     )

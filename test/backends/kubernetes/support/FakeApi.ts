@@ -6,6 +6,7 @@ import { Context, Deferred, Effect, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import type { ClusterAccess } from "jobscope/backends/kubernetes/ClusterAccess"
 import * as KubeClient from "jobscope/backends/kubernetes/KubeClient"
+import { FaultProxy } from "jobscope/testing"
 
 export interface Seen {
   readonly method: string
@@ -107,6 +108,10 @@ const make = (behaviour: Behaviour) =>
     }
     return fake
   })
+
+/** The fake behind a proxy that breaks connections. */
+export const proxied = (faults?: FaultProxy.Faults) =>
+  FakeApi.use(({ access }) => FaultProxy.make({ target: access, faults }))
 
 /** The client, and the fake behind it. */
 export const layer = (behaviour: Behaviour, options?: KubeClient.Options) =>
