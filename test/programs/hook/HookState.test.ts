@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { EnvironmentHandle } from "../../../src/domain/EnvironmentHandle.ts"
 import * as HookState from "../../../src/programs/hook/internal/HookState.ts"
+import type * as RunnerPod from "../../../src/programs/hook/internal/RunnerPod.ts"
 
 const handle = new EnvironmentHandle({
   version: 1,
@@ -11,13 +12,19 @@ const handle = new EnvironmentHandle({
   data: { uid: "1" }
 })
 
+const runner: RunnerPod.RunnerFacts = {
+  claim: { _tag: "Claim", claim: "c", root: "/w", subPath: "a" },
+  placement: { _tag: "Near", node: "n", required: true },
+  ownerReference: { apiVersion: "v1", kind: "Pod", name: "runner-abc", uid: "u" }
+}
+
 describe("HookState", () => {
   it.effect("goes through the runner and comes back", () =>
     Effect.gen(function* () {
-      const state = JSON.parse(JSON.stringify(HookState.encode("runner-abc-workflow", handle)))
+      const state = JSON.parse(JSON.stringify(HookState.encode({ handle, runner })))
       assert.strictEqual(state.jobPod, "runner-abc-workflow")
-      assert.deepStrictEqual(yield* HookState.decode(state), handle)
-      assert.deepStrictEqual(yield* HookState.decode({ ...state, more: { of: "another version" } }), handle)
+      assert.deepStrictEqual(yield* HookState.decode(state), { handle, runner })
+      assert.deepStrictEqual(yield* HookState.decode({ ...state, more: { of: "another version" } }), { handle, runner })
     })
   )
 

@@ -92,12 +92,15 @@ describe("the job", () => {
     })
   )
 
-  it.effect("sees the runner's directories where the runner says, each once", () =>
+  it.effect("sees the runner's directories where the runner says", () =>
     Effect.gen(function* () {
       const shared = yield* specOf({ container }, {}, work)
       assert.deepStrictEqual(mountsOf(shared.container?.mounts), [
         `${work} -> /__w`,
         `${work}/externals -> /__e (ro)`,
+        `${work}/_temp -> /__w/_temp`,
+        `${work}/_actions -> /__w/_actions`,
+        `${work}/_tool -> /__w/_tool`,
         `${work}/_temp/_github_home -> /github/home`,
         `${work}/_temp/_github_workflow -> /github/workflow`
       ])

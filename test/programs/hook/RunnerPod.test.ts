@@ -38,8 +38,9 @@ const pod = (volume: Omit<Volume, "name">, mount: Partial<Mount> = {}): PodManif
 })
 
 const claim = { persistentVolumeClaim: { claimName: "shared" } }
-const facts = (manifest: PodManifest | undefined, env: Record<string, string> = {}) =>
+const look = (manifest: PodManifest | undefined, env: Record<string, string> = {}) =>
   RunnerPod.factsOf(manifest, config(env), { POD_NAME: "runner-abc" })
+const facts = (manifest: PodManifest | undefined, env?: Record<string, string>) => look(manifest, env).facts
 
 describe("how the work directory is shared", () => {
   it.each([
@@ -103,7 +104,7 @@ describe("how the work directory is shared", () => {
     assert.strictEqual(facts(pod(claim), { ACTIONS_RUNNER_CLAIM_NAME: "mine" }).claim?.claim, "mine")
     const alone = facts(undefined, { ACTIONS_RUNNER_CLAIM_NAME: "mine" })
     assert.deepStrictEqual(alone.claim as object, { _tag: "Claim", claim: "mine", root: "/home/runner/_work" })
-    assert.match(facts(pod({ emptyDir: {} }), { JOBSCOPE_SHARING: "claim" }).warnings.join(), /is on no claim/)
+    assert.match(look(pod({ emptyDir: {} }), { JOBSCOPE_SHARING: "claim" }).warnings.join(), /is on no claim/)
   })
 })
 
@@ -129,5 +130,5 @@ it("what is made belongs to the runner's pod, if there is one", () => {
     uid: "u-1"
   })
   assert.isUndefined(facts(undefined).ownerReference)
-  assert.match(facts(undefined).warnings.join(), /no pod runner-abc/)
+  assert.match(look(undefined).warnings.join(), /no pod runner-abc/)
 })

@@ -3,35 +3,50 @@
  * version, because the hook's file may be replaced in the middle of a job.
  */
 import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import * as EnvironmentHandle from "../../../domain/EnvironmentHandle.ts"
 import { type BackendError, fail, HandleRejected } from "../../../domain/JobError.ts"
+import { RunnerFacts } from "./RunnerPod.ts"
+
+/** A prepared job. */
+export interface HookState {
+  readonly handle: EnvironmentHandle.EnvironmentHandle
+  readonly runner: RunnerFacts
+}
 
 /** What `prepare_job` answers with. */
-export const encode = (jobPod: string, handle: EnvironmentHandle.EnvironmentHandle) => ({
-  jobPod,
-  jobscope: { version: 1, handle: EnvironmentHandle.encode(handle) }
+export const encode = ({ handle, runner }: HookState) => ({
+  jobPod: handle.environment,
+  jobscope: { version: 1, handle: EnvironmentHandle.encode(handle), runner }
 })
 
-/** The environment of this job; what another hook has prepared cannot be gone on with, and says so. */
-export const decode = (state: unknown): Effect.Effect<EnvironmentHandle.EnvironmentHandle, BackendError> => {
+/** The job that was prepared; one that another hook has prepared cannot be gone on with, and that is said. */
+export const decode = Effect.fnUntraced(function* (state: unknown): Effect.fn.Return<HookState, BackendError> {
   const own = property(state, "jobscope")
   if (own === undefined) {
     const pod = property(state, "jobPod")
-    return rejected(
+    return yield* rejected(
       typeof pod === "string"
         ? `another container hook has prepared this job (pod ${pod}); one hook must do all of a job, so run the job again`
         : "the runner did not hand over what `prepare_job` answered"
     )
   }
   const version = property(own, "version")
-  return version === 1
-    ? EnvironmentHandle.decode(property(own, "handle"))
-    : rejected(`another version of this hook has prepared this job (state version ${String(version).slice(0, 10)})`)
-}
+  if (version !== 1) {
+    return yield* rejected(
+      `another version of this hook has prepared this job (state version ${String(version).slice(0, 10)})`
+    )
+  }
+  const handle = yield* EnvironmentHandle.decode(property(own, "handle"))
+  const runner = yield* Effect.catch(Schema.decodeUnknownEffect(RunnerFacts)(property(own, "runner")), (error) =>
+    rejected(error.message)
+  )
+  return { handle, runner }
+})
 
 const property = (value: unknown, name: string): unknown =>
   typeof value === "object" && value !== null && Object.hasOwn(value, name)
     ? (value as Readonly<Record<string, unknown>>)[name]
     : undefined
 
-const rejected = (detail: string) => Effect.suspend(() => fail(new HandleRejected({ detail })))
+const rejected = (detail: string) => fail(new HandleRejected({ detail }))

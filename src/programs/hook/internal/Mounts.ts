@@ -43,7 +43,7 @@ export const ofSystem = (volumes: ReadonlyArray<HookMount>, places: Places): Mou
       mounts.push(new Mount({ source: volume.name, target, readOnly: false }))
     }
   }
-  return { mounts: withoutRepetition(mounts), volumes: made, refused: [] }
+  return { mounts, volumes: made, refused: [] }
 }
 
 /** What a workflow asks for by `volumes:`. */
@@ -99,17 +99,3 @@ const volumeName = (text: string) =>
     .replace(/^-+/, "")
     .slice(0, 50)
     .replace(/-+$/, "")
-
-/** `_work/_temp` at `/__w/_temp` says nothing new beside `_work` at `/__w`; the last mount of a target counts. */
-const withoutRepetition = (mounts: ReadonlyArray<Mount>): ReadonlyArray<Mount> => {
-  const last = mounts.filter((mount, index) => !mounts.slice(index + 1).some(({ target }) => target === mount.target))
-  return last.filter(
-    ({ source, target }) =>
-      !last.some(
-        (outer) =>
-          source.startsWith(`${outer.source}/`) &&
-          target.startsWith(`${outer.target}/`) &&
-          source.slice(outer.source.length) === target.slice(outer.target.length)
-      )
-  )
-}

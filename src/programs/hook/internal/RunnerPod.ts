@@ -4,29 +4,46 @@
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import * as KubeClient from "../../../backends/kubernetes/KubeClient.ts"
 import type { KubeError } from "../../../backends/kubernetes/KubeError.ts"
 import * as KubeResource from "../../../backends/kubernetes/KubeResource.ts"
-import type { ClaimSharing, OwnerReference, Placement, PodManifest } from "../../../backends/pod/PodOptions.ts"
+import type { PodManifest } from "../../../backends/pod/PodOptions.ts"
 import type { HookConfig } from "./HookConfig.ts"
 
-/** What follows from it for the pods of a job. */
-export interface RunnerFacts {
+const Claim = Schema.TaggedStruct("Claim", {
+  claim: Schema.String,
+  root: Schema.String,
+  subPath: Schema.optionalKey(Schema.String)
+})
+
+/** What follows from it for all pods of a job; kept in the hook's state, so that it is asked once. */
+export const RunnerFacts = Schema.Struct({
   /** Left out where nothing is shared: files are copied. */
-  readonly claim?: ClaimSharing
-  readonly placement: Placement
-  readonly ownerReference?: OwnerReference
-  /** What is not as the configuration wants it, or cannot be known. */
+  claim: Schema.optionalKey(Claim),
+  placement: Schema.Union([
+    Schema.TaggedStruct("Anywhere", {}),
+    Schema.TaggedStruct("Near", { node: Schema.String, required: Schema.Boolean }),
+    Schema.TaggedStruct("On", { node: Schema.String })
+  ]),
+  ownerReference: Schema.optionalKey(
+    Schema.Struct({ apiVersion: Schema.String, kind: Schema.String, name: Schema.String, uid: Schema.String })
+  )
+})
+
+/** @see RunnerFacts */
+export type RunnerFacts = typeof RunnerFacts.Type
+
+/** Facts, and what is not as the configuration wants it or cannot be known. */
+export interface Looked {
+  readonly facts: RunnerFacts
   readonly warnings: ReadonlyArray<string>
 }
 
 type Environment = Readonly<Record<string, string | undefined>>
 
 /** Asks for the runner's pod, once. A runner outside of the cluster has none. */
-export const look = (
-  config: HookConfig,
-  env: Environment
-): Effect.Effect<RunnerFacts, KubeError, KubeClient.KubeClient> =>
+export const look = (config: HookConfig, env: Environment): Effect.Effect<Looked, KubeError, KubeClient.KubeClient> =>
   Effect.gen(function* () {
     const kube = yield* KubeClient.KubeClient
     const pod = yield* Effect.catchReason(
@@ -39,7 +56,7 @@ export const look = (
   })
 
 /** What the pod, if there is one, and the configuration say together. */
-export const factsOf = (pod: PodManifest | undefined, config: HookConfig, env: Environment): RunnerFacts => {
+export const factsOf = (pod: PodManifest | undefined, config: HookConfig, env: Environment): Looked => {
   const warnings: Array<string> = []
   if (pod === undefined) {
     warnings.push(
@@ -53,11 +70,13 @@ export const factsOf = (pod: PodManifest | undefined, config: HookConfig, env: E
   }
   const { name, uid } = pod?.metadata ?? {}
   return {
-    ...(claim === undefined ? {} : { claim }),
-    placement: claim === undefined || node === undefined ? { _tag: "Anywhere" } : placementOn(node, config),
-    ...(name === undefined || uid === undefined
-      ? {}
-      : { ownerReference: { apiVersion: "v1", kind: "Pod", name, uid } }),
+    facts: {
+      ...(claim === undefined ? {} : { claim }),
+      placement: claim === undefined || node === undefined ? { _tag: "Anywhere" } : placementOn(node, config),
+      ...(name === undefined || uid === undefined
+        ? {}
+        : { ownerReference: { apiVersion: "v1", kind: "Pod", name, uid } })
+    },
     warnings
   }
 }
@@ -66,12 +85,12 @@ export const factsOf = (pod: PodManifest | undefined, config: HookConfig, env: E
  * One node can mount a claim of ARC's default kind. The scheduler is asked even so: unlike `nodeName` it waits for room on that node, and heeds
  * taints.
  */
-const placementOn = (node: string, { disableScheduler, rwo, useScheduler }: HookConfig): Placement =>
+const placementOn = (node: string, { disableScheduler, rwo, useScheduler }: HookConfig): RunnerFacts["placement"] =>
   disableScheduler === true || useScheduler === false
     ? { _tag: "On", node }
     : { _tag: "Near", node, required: rwo ?? true }
 
-const claimOf = (pod: PodManifest | undefined, config: HookConfig, env: Environment): ClaimSharing | undefined => {
+const claimOf = (pod: PodManifest | undefined, config: HookConfig, env: Environment): RunnerFacts["claim"] => {
   const { work } = config.paths
   const mounts = (pod?.spec?.containers ?? [])
     .flatMap(({ volumeMounts }) => volumeMounts ?? [])
