@@ -15,6 +15,7 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { missingFor } from "./Capabilities.ts"
 import { contradiction } from "./internal/contradiction.ts"
+import { listedSteps } from "./internal/listedSteps.ts"
 import { retrying } from "./internal/retrying.ts"
 import { runSteps, type StepsEnded } from "./internal/stepLoop.ts"
 import * as Stop from "./internal/stop.ts"
@@ -25,6 +26,7 @@ import { BackendDefect, BackendError, fail, TimedOut } from "./JobError.ts"
 import { emit, type JobEvent, JobEvents, withNewRun } from "./JobEvent.ts"
 import { type Conclusion, JobResult, type StepResult } from "./JobResult.ts"
 import type { Step } from "./Step.ts"
+import type { StepProgram } from "./StepProgram.ts"
 
 /**
  * Runs a job to its end, and always gives a result: failures of the job, of the infrastructure and of the release are part of it
@@ -64,9 +66,23 @@ export interface RunningJob {
  *
  * @category running
  */
-export const start = Effect.fnUntraced(function* (job: Job): Effect.fn.Return<RunningJob, never, JobBackend> {
+export const start = (job: Job): Effect.Effect<RunningJob, never, JobBackend> =>
+  startProgram(
+    job,
+    Effect.sync(() => listedSteps(job))
+  )
+
+/**
+ * Starts a job whose steps a program decides, as they come; the job's own list is left aside. The program is made anew for each attempt.
+ *
+ * @category running
+ */
+export const startProgram = Effect.fnUntraced(function* (
+  job: Job,
+  steps: Effect.Effect<StepProgram>
+): Effect.fn.Return<RunningJob, never, JobBackend> {
   const stop = yield* Stop.make
-  const fiber = yield* Effect.forkDetach(withNewRun(conduct(job, stop)), { uninterruptible: false })
+  const fiber = yield* Effect.forkDetach(withNewRun(conduct(job, steps, stop)), { uninterruptible: false })
   return {
     cancel: Effect.asVoid(Deferred.succeed(stop.requested, { _tag: "Cancelled" })),
     result: Fiber.join(fiber)
@@ -191,6 +207,7 @@ const provision = (job: JobSpec): Effect.Effect<JobEnvironment, BackendError, Jo
 /** The whole story of one job. Never interrupted: it learns of a cancel through `stop`, and ends in order. */
 const conduct = Effect.fnUntraced(function* (
   job: Job,
+  makeSteps: Effect.Effect<StepProgram>,
   stop: Stop.Stop
 ): Effect.fn.Return<JobResult, never, JobBackend> {
   const backend = yield* JobBackend
@@ -203,15 +220,16 @@ const conduct = Effect.fnUntraced(function* (
     }
   })
   const startedAt = yield* Clock.currentTimeMillis
-  yield* emit({ _tag: "JobStarted", job: job.name, backend: backend.name, steps: job.steps.length })
+  const program = yield* makeSteps
+  yield* emit({ _tag: "JobStarted", job: job.name, backend: backend.name, steps: program.length })
   const timers = yield* Effect.forkChild(watchTime(job, stop))
 
-  let ended = yield* listening(attempt(job, stop))
+  let ended = yield* listening(attempt(job, program, stop))
   for (let tries = 1; job.retry.rerun && tries < job.retry.attempts && mayRerun(ended); tries++) {
     const error = ended.error!
     yield* emit({ _tag: "Retrying", job: job.name, what: "job", attempt: tries + 1, of: job.retry.attempts, error })
     yield* Effect.timeoutOption(Deferred.await(stop.requested), job.retry.delay)
-    ended = yield* listening(attempt(job, stop))
+    ended = yield* listening(attempt(job, yield* makeSteps, stop))
   }
   yield* Fiber.interrupt(timers)
   const result = new JobResult({
@@ -242,6 +260,7 @@ const watchTime = Effect.fnUntraced(function* (job: Job, stop: Stop.Stop) {
 
 interface Ended {
   readonly conclusion: Conclusion
+  readonly outputs?: Readonly<Record<string, string>>
   readonly error?: BackendError
   readonly steps: ReadonlyArray<StepResult>
 }
@@ -251,17 +270,21 @@ const mayRerun = (ended: Ended) =>
   ended.conclusion === "error" && ended.error?.retryable === true && ended.steps.length > 0
 
 /** Provision, steps, release, once. */
-const attempt = Effect.fnUntraced(function* (job: Job, stop: Stop.Stop): Effect.fn.Return<Ended, never, JobBackend> {
+const attempt = Effect.fnUntraced(function* (
+  job: Job,
+  program: StepProgram,
+  stop: Stop.Stop
+): Effect.fn.Return<Ended, never, JobBackend> {
   const refused = refusal(job, yield* JobBackend)
   if (refused !== undefined) return { conclusion: "error", error: refused, steps: [] }
   const scope = yield* Scope.make()
-  const exit = yield* Effect.exit(attemptIn(job, stop, scope))
+  const exit = yield* Effect.exit(attemptIn(job, program, stop, scope))
   // A listener with a defect must not cost the release.
   yield* Effect.ensuring(emit({ _tag: "PhaseStarted", job: job.name, phase: "release" }), Scope.close(scope, exit))
   return Exit.isSuccess(exit) ? exit.value : { ...failedBy(asError(exit.cause)), steps: [] }
 })
 
-const attemptIn = Effect.fnUntraced(function* (job: Job, stop: Stop.Stop, scope: Scope.Scope) {
+const attemptIn = Effect.fnUntraced(function* (job: Job, program: StepProgram, stop: Stop.Stop, scope: Scope.Scope) {
   const provisioned = yield* Effect.raceFirst(
     Effect.result(Scope.provide(provision(job), scope)),
     Stop.requested(stop, job.name)
@@ -275,19 +298,19 @@ const attemptIn = Effect.fnUntraced(function* (job: Job, stop: Stop.Stop, scope:
       return { ...failedBy(provisioned.failure), steps: [] }
   }
   yield* emit({ _tag: "PhaseStarted", job: job.name, phase: "steps" })
-  return concluded(yield* runSteps(job, provisioned.success, stop))
+  return concluded(yield* runSteps(job, program, provisioned.success, stop))
 })
 
 /** A stop decides; else the first step that did not succeed. */
-const concluded = ({ steps, stopped }: StepsEnded): Ended => {
+const concluded = ({ stopped, ...came }: StepsEnded): Ended => {
   if (stopped !== undefined) {
-    return stopped._tag === "Cancelled" ? { conclusion: "cancelled", steps } : { ...failedBy(stopped.error), steps }
+    return stopped._tag === "Cancelled" ? { conclusion: "cancelled", ...came } : { ...failedBy(stopped.error), ...came }
   }
-  const decisive = steps.find(({ conclusion }) => conclusion !== "success" && conclusion !== "skipped")
-  if (decisive === undefined) return { conclusion: "success", steps }
+  const decisive = came.steps.find(({ conclusion }) => conclusion !== "success" && conclusion !== "skipped")
+  if (decisive === undefined) return { conclusion: "success", ...came }
   return {
     conclusion: decisive.conclusion,
-    steps,
+    ...came,
     ...(decisive.error === undefined ? {} : { error: decisive.error })
   }
 }

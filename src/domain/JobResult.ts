@@ -42,6 +42,8 @@ export class JobResult extends Schema.Class<JobResult>("jobscope/JobResult")({
   job: Schema.String,
   conclusion: Conclusion,
   steps: Schema.Array(StepResult),
+  /** What the job hands over, where a `StepProgram` decides that. */
+  outputs: Schema.optionalKey(Schema.Record(Schema.String, Schema.String)),
   /** Why the conclusion is `error` or `timeout`. */
   error: Schema.optionalKey(BackendError),
   /** What could not be released; it does not change the conclusion. */

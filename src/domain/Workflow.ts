@@ -19,11 +19,13 @@
  * const workflow = Workflow.make("ci", [build, test])
  * ```
  */
+import type * as Effect from "effect/Effect"
 import type { EnvVars } from "./EnvVars.ts"
 import type { Condition, Job } from "./Job.ts"
 import { InvalidInput } from "./JobError.ts"
 import type { Conclusion } from "./JobResult.ts"
 import { type Combination, Matrix } from "./Matrix.ts"
+import type { StepProgram } from "./StepProgram.ts"
 
 /**
  * What came of a job that another one needs.
@@ -45,6 +47,23 @@ export interface JobContext<Needs = Readonly<Record<string, Needed>>, Values = C
   readonly needs: Needs
   /** The combination; empty for a job without a matrix. */
   readonly matrix: Values
+  /** Which of the combinations it is, from 0. */
+  readonly index: number
+  /** How many there are; 1 for a job without a matrix, and before that is known. */
+  readonly total: number
+}
+
+/**
+ * Jobs of one group run one after the other, also combinations of one matrix.
+ *
+ * @category models
+ */
+export interface Concurrency {
+  readonly group: string
+  /** A newcomer cancels the one that runs. */
+  readonly cancelInProgress: boolean
+  /** `single`: a newcomer cancels the one that waits; `all`: all wait. */
+  readonly queue: "single" | "all"
 }
 
 /**
@@ -85,18 +104,23 @@ export interface NeedsStatus {
 export interface WorkflowJob {
   readonly id: string
   readonly needs: ReadonlyArray<string>
+  /** What a run is called; left out, the id, with the combination. */
+  readonly name?: ((context: JobContext) => string) | undefined
   /** As for steps, or a function of the status and of what is known. Default `success`. */
   readonly if: Condition | ((status: NeedsStatus, context: JobContext) => boolean)
   readonly matrix: Matrix | ((context: JobContext) => Matrix) | undefined
   /** The first combination that fails cancels the others. */
-  readonly failFast: boolean
+  readonly failFast: boolean | ((context: JobContext) => boolean)
   /** Combinations at a time; left out, as many as the workflow allows. */
-  readonly maxParallel: number | undefined
-  /** A failure shows, but fails neither the workflow nor the jobs that need this one. */
-  readonly continueOnError: boolean
+  readonly maxParallel: number | undefined | ((context: JobContext) => number | undefined)
+  /** A failure shows, but fails neither the workflow nor the jobs that need this one. Asked for each combination. */
+  readonly continueOnError: boolean | ((context: JobContext) => boolean)
+  readonly concurrency?: ((context: JobContext) => Concurrency | undefined) | undefined
   readonly outputs: Readonly<Record<string, OutputSource>>
   /** The job of one combination. It is asked only when the job is about to start. */
   readonly job: (context: JobContext) => JobDefinition
+  /** A program in place of the definition's steps; its outputs are outputs of the job. */
+  readonly steps?: ((context: JobContext) => Effect.Effect<StepProgram>) | undefined
 }
 
 /**
@@ -204,6 +228,7 @@ export const contradiction = (workflow: Workflow): InvalidInput | undefined => {
     }
   }
   for (const each of workflow.jobs) {
+    if (typeof each.maxParallel === "function") continue
     const bad = badLimit(`jobs.${each.id}.maxParallel`, each.maxParallel)
     if (bad !== undefined) return bad
   }

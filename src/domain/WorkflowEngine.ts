@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
 import * as Semaphore from "effect/Semaphore"
+import { type Groups, inGroup, makeGroups } from "./internal/concurrencyGroups.ts"
 import { Job } from "./Job.ts"
 import type { JobBackend } from "./JobBackend.ts"
 import { BackendError, InvalidInput } from "./JobError.ts"
@@ -84,6 +85,7 @@ interface Setting {
   /** Its patience with `always` jobs is over. */
   readonly final: Deferred.Deferred<void>
   readonly settled: ReadonlyMap<string, Deferred.Deferred<Settled>>
+  readonly groups: Groups
 }
 
 interface Settled {
@@ -116,7 +118,8 @@ const conduct = Effect.fnUntraced(function* (
     permits: yield* Semaphore.make(options.parallel ?? 4),
     cancelled,
     final: yield* Deferred.make<void>(),
-    settled: new Map(workflow.jobs.map(({ id }) => [id, Deferred.makeUnsafe<Settled>()]))
+    settled: new Map(workflow.jobs.map(({ id }) => [id, Deferred.makeUnsafe<Settled>()])),
+    groups: makeGroups()
   }
   yield* Effect.forkChild(
     Deferred.await(cancelled).pipe(
@@ -139,7 +142,9 @@ const settle = Effect.fnUntraced(function* (setting: Setting, job: WorkflowJob) 
   }
   const context: JobContext = {
     needs: Object.fromEntries(needs.map(({ result }) => [result.id, neededFrom(result)])),
-    matrix: {}
+    matrix: {},
+    index: 0,
+    total: 1
   }
   const result = yield* runJob(setting, job, status, context)
   const failed = failedBefore || isFailure(result.conclusion)
@@ -158,48 +163,79 @@ const runJob = Effect.fnUntraced(function* (
   status: NeedsStatus,
   context: JobContext
 ) {
-  const wanted = asked(`jobs.${job.id}.if`, () => holds(job, status, context))
-  if (Result.isFailure(wanted)) return ended(job, "error", [yield* unstarted(job.id, "error", wanted.failure)])
-  if (!wanted.success) return ended(job, "skipped", [yield* unstarted(job.id, "skipped")])
-  const combinations = Result.flatMap(
-    asked(`jobs.${job.id}.matrix`, () => (typeof job.matrix === "function" ? job.matrix(context) : job.matrix)),
-    (matrix) =>
-      matrix === undefined
-        ? Result.succeed<ReadonlyArray<Matrix.Combination | undefined>>([undefined])
-        : Result.mapError(Matrix.expand(matrix), (detail) => invalid(`jobs.${job.id}.matrix`, detail))
-  )
-  if (Result.isFailure(combinations)) {
-    return ended(job, "error", [yield* unstarted(job.id, "error", combinations.failure)])
-  }
+  const ask = <A>(field: string, ask: () => A) => asked(`jobs.${job.id}.${field}`, ask)
+  const wanted = ask("if", () => holds(job, status, context))
+  const notRun = (conclusion: "skipped" | "error", error?: BackendError) =>
+    Effect.map(unstarted(nameOf(job, context), conclusion, error), (result) => ended(job, [{ result, excused: false }]))
+  if (Result.isFailure(wanted)) return yield* notRun("error", wanted.failure)
+  if (!wanted.success) return yield* notRun("skipped")
+  const strategy = strategyOf(job, context)
+  if (Result.isFailure(strategy)) return yield* notRun("error", strategy.failure)
+  const { combinations, failFast, maxParallel } = strategy.success
+
   const failed = yield* Deferred.make<void>()
   // A job that starts after the cancel does so because it wants to: only the end of all patience stops it.
-  const stopped = Effect.raceFirst(
-    Deferred.await(status.cancelled ? setting.final : setting.cancelled),
-    Deferred.await(failed)
-  )
-  const isStopped = () =>
-    Deferred.isDoneUnsafe(status.cancelled ? setting.final : setting.cancelled) || Deferred.isDoneUnsafe(failed)
-  const runs = yield* Effect.forEach(
-    combinations.success,
-    (combination) =>
-      setting.permits.withPermits(1)(
-        Effect.gen(function* () {
-          const name = combination === undefined ? job.id : `${job.id} (${Matrix.describe(combination)})`
-          if (isStopped()) return yield* unstarted(name, "cancelled")
-          const result = yield* runCombination(setting, job, name, { ...context, matrix: combination ?? {} }, stopped)
-          if (job.failFast && !job.continueOnError && isFailure(result.conclusion)) {
-            yield* Deferred.succeed(failed, undefined)
-          }
-          return result
-        })
-      ),
-    { concurrency: job.maxParallel ?? "unbounded" }
-  )
-  const conclusions = runs.map(({ conclusion }) => conclusion)
-  // What was cancelled because a sibling failed says nothing of its own.
-  const own = Deferred.isDoneUnsafe(failed) ? conclusions.filter((each) => each !== "cancelled") : conclusions
-  return ended(job, worst(own), runs)
+  const over = status.cancelled ? setting.final : setting.cancelled
+  const run = Effect.fnUntraced(function* (combination: Matrix.Combination | undefined, index: number) {
+    const own = { ...context, matrix: combination ?? {}, index, total: combinations.length }
+    const name = nameOf(job, own, combination)
+    const conditions = Result.all({
+      excused: ask("continueOnError", () => valueFor(job.continueOnError, own)),
+      concurrency: ask("concurrency", () => job.concurrency?.(own))
+    })
+    if (Result.isFailure(conditions)) {
+      return { result: yield* unstarted(name, "error", conditions.failure), excused: false }
+    }
+    const { concurrency, excused } = conditions.success
+    const result = yield* inGroup(setting.groups, concurrency, (displaced) => {
+      const stops = [over, failed, ...displaced]
+      const stopped = Effect.raceAllFirst(stops.map((stop) => Deferred.await(stop)))
+      return setting.permits.withPermits(1)(
+        Effect.suspend(() =>
+          stops.some(Deferred.isDoneUnsafe)
+            ? unstarted(name, "cancelled")
+            : runCombination(setting, job, name, own, stopped)
+        )
+      )
+    })
+    if (failFast && !excused && isFailure(result.conclusion)) yield* Deferred.succeed(failed, undefined)
+    return { result, excused }
+  })
+  const runs = yield* Effect.forEach(combinations, run, { concurrency: maxParallel ?? "unbounded" })
+  return ended(job, runs, Deferred.isDoneUnsafe(failed))
 })
+
+const valueFor = <A extends boolean | number | undefined>(
+  value: A | ((context: JobContext) => A),
+  context: JobContext
+): A => (typeof value === "function" ? value(context) : value)
+
+/** Without a matrix there is one combination, that is none. */
+const strategyOf = (job: WorkflowJob, context: JobContext) =>
+  Result.gen(function* () {
+    const matrix = yield* asked(`jobs.${job.id}.matrix`, () =>
+      typeof job.matrix === "function" ? job.matrix(context) : job.matrix
+    )
+    const combinations: ReadonlyArray<Matrix.Combination | undefined> =
+      matrix === undefined
+        ? [undefined]
+        : yield* Result.mapError(Matrix.expand(matrix), (detail) => invalid(`jobs.${job.id}.matrix`, detail))
+    const failFast = yield* asked(`jobs.${job.id}.failFast`, () => valueFor(job.failFast, context))
+    const maxParallel = yield* asked(`jobs.${job.id}.maxParallel`, () => valueFor(job.maxParallel, context))
+    const bad = badLimit(`jobs.${job.id}.maxParallel`, maxParallel)
+    return bad === undefined
+      ? { combinations, failFast, maxParallel }
+      : yield* Result.fail(new BackendError({ reason: bad }))
+  })
+
+/** A name that cannot be made is no reason not to say which job it is about. */
+const nameOf = (job: WorkflowJob, context: JobContext, combination?: Matrix.Combination): string => {
+  const plain = combination === undefined ? job.id : `${job.id} (${Matrix.describe(combination)})`
+  return Result.getOrElse(
+    asked(job.id, () => job.name?.(context) || plain),
+    () => plain
+  )
+}
 
 const runCombination = Effect.fnUntraced(function* (
   { workflow }: Setting,
@@ -213,8 +249,12 @@ const runCombination = Effect.fnUntraced(function* (
     return new Job({ ...fields, env: { ...workflow.env, ...fields.env }, name, owner: workflow.owner })
   })
   if (Result.isFailure(definition)) return yield* unstarted(name, "error", definition.failure)
+  const start =
+    job.steps === undefined
+      ? JobLifecycle.start(definition.success)
+      : JobLifecycle.startProgram(definition.success, job.steps(context))
   return yield* Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(JobLifecycle.start(definition.success), ({ cancel, result }) =>
+    Effect.flatMap(start, ({ cancel, result }) =>
       // Interrupted only by a defect elsewhere in the workflow: even then nothing is left.
       Effect.onInterrupt(
         restore(Effect.raceFirst(result, stopped.pipe(Effect.andThen(cancel), Effect.andThen(result)))),
@@ -239,24 +279,48 @@ const holds = (job: WorkflowJob, status: NeedsStatus, context: JobContext): bool
   }
 }
 
-const ended = (job: WorkflowJob, outcome: Conclusion, runs: ReadonlyArray<JobResult>): WorkflowJobResult =>
-  new WorkflowJobResult({
-    id: job.id,
-    outcome,
-    // As for steps: the infrastructure's failures are not excused.
-    conclusion: job.continueOnError && (outcome === "failure" || outcome === "timeout") ? "success" : outcome,
-    outputs: Object.fromEntries(
-      Object.entries(job.outputs).map(([name, { output, step }]) => [name, lastOf(runs, step, output)])
-    ),
-    runs
-  })
+interface Run {
+  readonly result: JobResult
+  /** It has `continueOnError`: the user's own failures do not count; as for steps, the infrastructure's do. */
+  readonly excused: boolean
+}
 
-/** Of several combinations the last one that set it. */
-const lastOf = (runs: ReadonlyArray<JobResult>, step: string, output: string): string =>
-  runs.reduce((value, run) => {
-    const outputs = run.outputsOf(step)
-    return Object.hasOwn(outputs, output) && outputs[output] !== "" ? outputs[output]! : value
-  }, "")
+const ended = (job: WorkflowJob, runs: ReadonlyArray<Run>, failedFast = false): WorkflowJobResult => {
+  // What was cancelled because a sibling failed says nothing of its own.
+  const own = failedFast ? runs.filter(({ result }) => result.conclusion !== "cancelled") : runs
+  const results = runs.map(({ result }) => result)
+  return new WorkflowJobResult({
+    id: job.id,
+    outcome: together(own.map(({ result }) => result.conclusion)),
+    conclusion: together(own.map(counting)),
+    outputs: {
+      ...Object.fromEntries(
+        Object.entries(job.outputs).map(([name, { output, step }]) => [
+          name,
+          lastOf(results.map((run) => run.outputsOf(step)[output]))
+        ])
+      ),
+      ...programOutputs(results)
+    },
+    runs: results
+  })
+}
+
+const counting = ({ excused, result: { conclusion } }: Run): Conclusion =>
+  excused && (conclusion === "failure" || conclusion === "timeout") ? "success" : conclusion
+
+/** A job that was not run at all is skipped; else what it is, is decided by what ran. */
+const together = (conclusions: ReadonlyArray<Conclusion>): Conclusion =>
+  conclusions.length > 0 && conclusions.every((each) => each === "skipped") ? "skipped" : worst(conclusions)
+
+/** Of several combinations the last one that set it to something. */
+const lastOf = (values: ReadonlyArray<string | undefined>): string =>
+  values.findLast((value) => value !== undefined && value !== "") ?? ""
+
+const programOutputs = (results: ReadonlyArray<JobResult>): Record<string, string> => {
+  const names = new Set(results.flatMap(({ outputs }) => Object.keys(outputs ?? {})))
+  return Object.fromEntries(Array.from(names, (name) => [name, lastOf(results.map(({ outputs }) => outputs?.[name]))]))
+}
 
 /** The result of what did not run, shown like that of what did. */
 const unstarted = (name: string, conclusion: "skipped" | "cancelled" | "error", error?: BackendError) =>

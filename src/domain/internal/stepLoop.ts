@@ -5,17 +5,15 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { type Condition, type IdentifiedStep, identifiedSteps, type Job, type JobStep } from "../Job.ts"
-import type { JobEnvironment, RunningStep } from "../JobEnvironment.ts"
+import type { Job } from "../Job.ts"
+import type { JobEnvironment, OutputChunk, RunningStep } from "../JobEnvironment.ts"
 import { BackendError, TimedOut } from "../JobError.ts"
 import { emit } from "../JobEvent.ts"
 import { type Conclusion, StepResult } from "../JobResult.ts"
-import { ContainerStep, ScriptStep, type Step, StepFile } from "../Step.ts"
-import * as StepOutputs from "../StepOutputs.ts"
+import type { NextStep, Situation, StepProgram } from "../StepProgram.ts"
 import { retrying } from "./retrying.ts"
 import * as Stop from "./stop.ts"
 import { makeTail } from "./tail.ts"
@@ -23,61 +21,64 @@ import { makeTail } from "./tail.ts"
 /** What became of the steps; `stopped` only if the stop came before they were through. */
 export interface StepsEnded {
   readonly steps: ReadonlyArray<StepResult>
+  readonly outputs?: Readonly<Record<string, string>>
   readonly stopped?: Stop.StopReason
 }
 
 /** Runs the steps in order. It is never interrupted: `stop` ends it early. */
-export const runSteps = Effect.fnUntraced(function* (job: Job, environment: JobEnvironment, stop: Stop.Stop) {
+export const runSteps = Effect.fnUntraced(function* (
+  job: Job,
+  program: StepProgram,
+  environment: JobEnvironment,
+  stop: Stop.Stop
+) {
   const steps: Array<StepResult> = []
   let stopped: Stop.StopReason | undefined
   let lost = false
-  for (const identified of identifiedSteps(job)) {
+  const situation = (): Situation => ({
+    environment,
+    results: steps,
+    failed: steps.some(({ conclusion }) => conclusion !== "success" && conclusion !== "skipped"),
+    cancelled: stopped !== undefined || Deferred.isDoneUnsafe(stop.requested)
+  })
+  while (true) {
+    const next = yield* program.next(situation())
+    // A stop that comes after the last step stops nothing.
+    if (next === undefined) break
     stopped ??= yield* Stop.current(stop, job.name)
-    const status = {
-      failed: steps.some(({ conclusion }) => conclusion !== "success" && conclusion !== "skipped"),
-      cancelled: stopped !== undefined
-    }
     const over: boolean = lost || Deferred.isDoneUnsafe(stop.final)
     const result: StepResult =
-      !over && holds(identified.step.if, status)
-        ? yield* runStep(job, environment, identified, steps, stop, stopped !== undefined)
-        : yield* skipped(identified)
+      over || next._tag === "Skip"
+        ? yield* unrun(next, "skipped")
+        : next._tag === "Fail"
+          ? yield* refused(job, next)
+          : yield* runStep(job, environment, next, stop, stopped !== undefined)
     steps.push(result)
     lost ||= result.error?.reason._tag === "EnvironmentLost"
     if (result.outcome === "cancelled") stopped ??= yield* Stop.current(stop, job.name)
     yield* emit({ _tag: "StepFinished", job: job.name, step: result.id, result })
   }
-  return { steps, ...(stopped === undefined ? {} : { stopped }) } satisfies StepsEnded
+  const outputs = program.outputs === undefined || lost ? undefined : yield* program.outputs(situation())
+  return {
+    steps,
+    ...(outputs === undefined ? {} : { outputs }),
+    ...(stopped === undefined ? {} : { stopped })
+  } satisfies StepsEnded
 })
 
-const holds = (condition: Condition, status: { readonly failed: boolean; readonly cancelled: boolean }): boolean => {
-  switch (condition) {
-    case "always":
-      return true
-    case "cancelled":
-      return status.cancelled
-    case "failure":
-      return status.failed && !status.cancelled
-    case "success":
-      return !status.failed && !status.cancelled
-  }
-}
-
-const skipped = ({ id, name }: IdentifiedStep) =>
+const unrun = ({ id, name }: NextStep, outcome: Conclusion) =>
   Effect.map(
     Clock.currentTimeMillis,
     (startedAt) =>
-      new StepResult({
-        id,
-        name,
-        outcome: "skipped",
-        conclusion: "skipped",
-        outputs: {},
-        tail: [],
-        startedAt,
-        duration: 0
-      })
+      new StepResult({ id, name, outcome, conclusion: outcome, outputs: {}, tail: [], startedAt, duration: 0 })
   )
+
+/** A step that cannot be tried: it starts and fails at once, so that it shows where it would have run. */
+const refused = Effect.fnUntraced(function* (job: Job, next: Extract<NextStep, { readonly _tag: "Fail" }>) {
+  yield* emit({ _tag: "StepStarted", job: job.name, step: next.id, name: next.name, command: next.name })
+  const result = yield* unrun(next, "failure")
+  return new StepResult({ ...result, conclusion: counts("failure", next.continueOnError), detail: next.detail })
+})
 
 /** What the step did, before it is known what counts. */
 interface Outcome {
@@ -85,36 +86,41 @@ interface Outcome {
   readonly exitCode?: number
   readonly error?: BackendError
   readonly detail?: string
-  readonly outputs?: Record<string, string>
+  readonly outputs?: Readonly<Record<string, string>>
 }
 
 const runStep = Effect.fnUntraced(function* (
   job: Job,
   environment: JobEnvironment,
-  { command, id, name, step }: IdentifiedStep,
-  soFar: ReadonlyArray<StepResult>,
+  next: Extract<NextStep, { readonly _tag: "Run" }>,
   stop: Stop.Stop,
   concluding: boolean
 ) {
+  const { command, filter, id, name, run } = next
   const startedAt = yield* Clock.currentTimeMillis
   const tail = makeTail()
   yield* emit({ _tag: "StepStarted", job: job.name, step: id, name, command })
-  const timeout = step.timeout ?? job.timeouts.step
+  const timeout = next.timeout ?? job.timeouts.step
   const halt = Effect.raceFirst(
     concluding ? Effect.as(Deferred.await(stop.final), cancelled) : Effect.map(Stop.requested(stop, job.name), halted),
     timeout === undefined ? Effect.never : Effect.as(Effect.sleep(timeout), timedOut(name, timeout))
   )
+  const showOne = (stream: OutputChunk["stream"], bytes: Uint8Array) => {
+    if (bytes.length === 0) return Effect.void
+    tail.push(stream, bytes)
+    return emit({ _tag: "StepOutput", job: job.name, step: id, stream, bytes })
+  }
   const show = (running: RunningStep) =>
-    Stream.runForEach(running.output, ({ bytes, stream }) => {
-      tail.push(stream, bytes)
-      return emit({ _tag: "StepOutput", job: job.name, step: id, stream, bytes })
-    })
+    Stream.runForEach(running.output, (chunk) =>
+      showOne(chunk.stream, filter === undefined ? chunk.bytes : filter.push(chunk))
+    )
+  const rest = Effect.suspend(() =>
+    Effect.forEach(filter?.flush() ?? [], ({ bytes, stream }) => showOne(stream, bytes), { discard: true })
+  )
   const ended = yield* Effect.scopedWith(
     Effect.fnUntraced(function* (scope) {
       const started = yield* Effect.raceFirst(
-        Effect.result(
-          Scope.provide(retrying(job, `step ${name}`, environment.start(prepared(step, soFar)), mayStart), scope)
-        ),
+        Effect.result(Scope.provide(retrying(job, `step ${name}`, environment.start(run), mayStart), scope)),
         halt
       )
       if (!Result.isResult(started)) return started
@@ -127,18 +133,25 @@ const runStep = Effect.fnUntraced(function* (
         // Everything that it wrote, before it counts as finished.
         const read = yield* Fiber.await(shown)
         if (Exit.isFailure(read)) return failedBy(yield* Effect.flip(read))
-        return yield* settled(job, name, running, first.value)
+        yield* rest
+        return yield* settled(job, next, running, first.value)
       }
-      yield* stopRunning(running, job.timeouts.stopGrace)
-      return first
+      if (!(yield* stopRunning(running, job.timeouts.stopGrace))) return first
+      // What it said and set until then counts.
+      yield* Effect.timeoutOption(Fiber.await(shown), killPatience)
+      yield* rest
+      const files = yield* Effect.timeoutOption(Effect.result(running.files), killPatience)
+      return Option.isSome(files) && Result.isSuccess(files.value)
+        ? { ...first, outputs: (yield* next.settle({ files: files.value.success })).outputs }
+        : first
     })
   )
   return new StepResult({
     id,
     name,
-    outputs: {},
     ...ended,
-    conclusion: counts(ended.outcome, step.continueOnError),
+    outputs: ended.outputs ?? {},
+    conclusion: counts(ended.outcome, next.continueOnError),
     tail: tail.lines(),
     startedAt,
     duration: (yield* Clock.currentTimeMillis) - startedAt
@@ -167,42 +180,29 @@ const failedBy = (error: BackendError): Outcome => ({ outcome: "error", error })
 /** How long the end is waited for after SIGKILL, before closing the step's scope takes over. */
 const killPatience = Duration.seconds(2)
 
-/** Politely first, and all the time its last words are still read. */
+/** Politely first, and all the time its last words are still read. Tells whether it has ended. */
 const stopRunning = (running: RunningStep, grace: Duration.Duration) => {
   const endAfter = (signal: "SIGTERM" | "SIGKILL", patience: Duration.Duration) =>
     Effect.andThen(Effect.ignore(running.signal(signal)), Effect.timeoutOption(Effect.exit(running.exitCode), patience))
   return Effect.flatMap(endAfter("SIGTERM", grace), (ended) =>
-    Option.isSome(ended) ? Effect.void : endAfter("SIGKILL", killPatience)
+    Option.isSome(ended) ? Effect.succeed(true) : Effect.map(endAfter("SIGKILL", killPatience), Option.isSome)
   )
 }
 
 /** The step has ended by itself: reads its outputs, after a failure too. */
-const settled = Effect.fnUntraced(function* (job: Job, name: string, running: RunningStep, exitCode: number) {
+const settled = Effect.fnUntraced(function* (
+  job: Job,
+  { name, settle }: Extract<NextStep, { readonly _tag: "Run" }>,
+  running: RunningStep,
+  exitCode: number
+) {
   const files = yield* Effect.result(running.files)
   if (Result.isFailure(files)) return { ...failedBy(files.failure), exitCode }
-  const outputs = StepOutputs.parse(files.success.get(StepOutputs.fileName) ?? "")
-  if (Result.isFailure(outputs)) {
-    const detail = `the output file (${StepOutputs.variable}) cannot be read: ${outputs.failure}`
-    yield* emit({ _tag: "Warning", job: job.name, message: `${name}: ${detail}` })
-    return { outcome: "failure", exitCode, detail } satisfies Outcome
+  const { failure, outputs } = yield* settle({ exitCode, files: files.success })
+  if (failure !== undefined) {
+    yield* emit({ _tag: "Warning", job: job.name, message: `${name}: ${failure}` })
+    return { outcome: "failure", exitCode, detail: failure, outputs } satisfies Outcome
   }
-  const outcome: Outcome = {
-    outcome: exitCode === 0 ? "success" : "failure",
-    exitCode,
-    outputs: outputs.success
-  }
+  const outcome: Outcome = { outcome: exitCode === 0 ? "success" : "failure", exitCode, outputs }
   return outcome
 })
-
-/** The step as the backend gets it: with outputs of earlier steps, and a file for its own. */
-const prepared = (step: JobStep, soFar: ReadonlyArray<StepResult>): Step => {
-  const { run } = step
-  const outputFile = new StepFile({ name: StepOutputs.fileName, variable: StepOutputs.variable, collect: true })
-  const fromOutputs = Object.entries(step.envFrom).map(([name, { output, step: id }]) => {
-    const outputs = soFar.find((result) => result.id === id)?.outputs ?? {}
-    // Own ones only: `constructor` is an output that was never set.
-    return [name, Redacted.make(Object.hasOwn(outputs, output) ? outputs[output]! : "")] as const
-  })
-  const changes = { env: { ...run.env, ...Object.fromEntries(fromOutputs) }, files: [...run.files, outputFile] }
-  return run._tag === "ScriptStep" ? new ScriptStep({ ...run, ...changes }) : new ContainerStep({ ...run, ...changes })
-}
