@@ -61,6 +61,14 @@ export const alreadyExists = (kind: Kind, name: string, deleting: boolean): Stat
 export const conflict = (kind: Kind, name: string, why: string): Status =>
   failure(409, "Conflict", `Operation cannot be fulfilled on ${titleOf(kind)} "${name}": ${why}`, detailsOf(kind, name))
 
+export const otherUid = (kind: Kind, name: string, expected: string, uid: string): Status =>
+  failure(
+    409,
+    "Conflict",
+    `Operation cannot be fulfilled on ${kind.kind} "${name}": the UID in the precondition (${expected}) does not match the UID in record (${uid}). The object might have been deleted and then recreated`,
+    detailsOf(kind, name)
+  )
+
 export const changed =
   "the object has been modified; please apply your changes to the latest version and try again" as const
 

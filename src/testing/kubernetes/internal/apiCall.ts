@@ -65,9 +65,7 @@ const verbOf = (
   const watching = isTrue(query.get("watch"))
   switch (method) {
     case "GET":
-      // A GET that makes something happen is checked as what it is.
-      if (subresource === "exec") return "create"
-      return name !== undefined && !watching ? "get" : watching ? "watch" : "list"
+      return watching ? "watch" : name === undefined ? "list" : "get"
     case "POST":
       return name === undefined || subresource !== undefined ? "create" : undefined
     case "PUT":

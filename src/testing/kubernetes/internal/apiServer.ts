@@ -91,7 +91,10 @@ export const serveApi = Effect.fnUntraced(function* (
     }
     if (user === undefined) return { told, fault, refusal: Status.unauthorized }
     if ("code" in call) return { told, fault, refusal: call }
-    const refusal = users.refusal(user, call)
+    const refusal =
+      users.refusal(user, call) ??
+      // A GET that makes something happen; so since Kubernetes 1.35.
+      (call.resource === "pods/exec" ? users.refusal(user, { ...call, verb: "create" }) : undefined)
     return refusal === undefined ? { told, fault, call, user } : { told, fault, refusal }
   }
 
@@ -145,7 +148,7 @@ export const serveApi = Effect.fnUntraced(function* (
   ) {
     const answer = ({ body, code }: Answer, headers: Http.OutgoingHttpHeaders = {}) => {
       told(code)
-      const text = JSON.stringify(body)
+      const text = typeof body === "string" ? body : JSON.stringify(body)
       const lines = Object.entries({
         "content-type": "application/json",
         "content-length": Buffer.byteLength(text),
@@ -160,16 +163,15 @@ export const serveApi = Effect.fnUntraced(function* (
     if (call.resource !== "pods/exec") return refuse(Status.unknownPath)
     const found = reach(call)
     if ("code" in found) return refuse(found)
-    const { phase } = found.pod.status ?? {}
-    if (phase === "Succeeded" || phase === "Failed") {
-      return refuse(Status.badRequest(`cannot exec into a container in a completed pod; current phase is ${phase}`))
-    }
+    const { process, spec } = found.container
+    // In the words of the kubelet, which speaks plain text.
+    if (process === undefined) return answer({ code: 500, body: `container not found ("${spec.name}")` })
     told(101)
     const webSocket = yield* Effect.callback<WebSocket>((resume) => {
       webSockets.handleUpgrade(request, socket, head, (opened) => resume(Effect.succeed(opened)))
     })
     webSocket.on("error", () => {})
-    yield* serveExec(webSocket, found.container, call)
+    yield* serveExec(webSocket, found.container, process, call)
   })
 
   server.on("connection", (socket: Socket) => {

@@ -3,7 +3,7 @@ import type { ChildProcess } from "node:child_process"
 import type { WebSocket } from "@effect/platform-node/NodeWS"
 import * as Effect from "effect/Effect"
 import { type ApiCall, isTrue } from "./apiCall.ts"
-import { endOf, startErrorIn, startErrorPrefix } from "./namespaces.ts"
+import { type ContainerProcess, endOf, startErrorIn, startErrorPrefix } from "./namespaces.ts"
 import type { ContainerRecord } from "./podStatus.ts"
 import { failure, internalError, type Status } from "./Status.ts"
 
@@ -16,7 +16,12 @@ const limit = 1024 * 1024
  * Until the command has ended, or the connection has: as with containerd, the command then goes on, with its stdin ended, and waits when
  * its output fills the pipe that nobody reads any more.
  */
-export const serveExec = (socket: WebSocket, container: ContainerRecord, call: ApiCall): Effect.Effect<void> =>
+export const serveExec = (
+  socket: WebSocket,
+  container: ContainerRecord,
+  process: ContainerProcess,
+  call: ApiCall
+): Effect.Effect<void> =>
   Effect.callback((resume) => {
     const done = () => resume(Effect.void)
     const send = (channel: number, bytes: Uint8Array, sent?: () => void) =>
@@ -26,12 +31,7 @@ export const serveExec = (socket: WebSocket, container: ContainerRecord, call: A
       send(channels.status, Buffer.from(JSON.stringify(status)))
       socket.close(1000)
     }
-    const { process, spec } = container
     const command = call.query.getAll("command")
-    if (process === undefined) {
-      close(internalError(`unable to upgrade connection: container not found ("${spec.name}")`))
-      return done()
-    }
     const stdin = isTrue(call.query.get("stdin"))
     const child = process.exec({ ...container, command, stdin })
     pipeInput(socket, child)
@@ -94,18 +94,14 @@ const execFailed = (why: string): Status =>
 
 /** No faster than the command reads. */
 const pipeInput = (socket: WebSocket, { stdin }: ChildProcess): void => {
+  if (stdin === null) return
+  const go = () => socket.resume()
   // The command may end, or close it, whenever it likes.
-  stdin?.on("error", () => {})
+  stdin.on("error", go).on("drain", go).on("close", go)
   socket.on("message", (frame: Buffer) => {
     const bytes = frame.subarray(1)
-    if (frame[0] === channels.close && bytes[0] === channels.stdin) stdin?.end()
-    if (frame[0] !== channels.stdin || bytes.length === 0 || stdin === null || !stdin.writable) return
-    if (stdin.write(bytes)) return
-    socket.pause()
-    const go = () => {
-      stdin.off("drain", go).off("close", go)
-      socket.resume()
-    }
-    stdin.on("drain", go).on("close", go)
+    if (frame[0] === channels.close && bytes[0] === channels.stdin) stdin.end()
+    if (frame[0] !== channels.stdin || bytes.length === 0 || !stdin.writable) return
+    if (!stdin.write(bytes)) socket.pause()
   })
 }

@@ -145,13 +145,7 @@ export const makeObjectCalls = ({ quotas, random, store, token }: ObjectCallsOpt
     }
     const given = at(body, "metadata", "uid")
     if (typeof given === "string" && given !== uid) {
-      return refuse(
-        Status.conflict(
-          call.kind,
-          name,
-          `Precondition failed: UID in precondition: ${given}, UID in object meta: ${uid}`
-        )
-      )
+      return refuse(Status.otherUid(call.kind, name, given, uid))
     }
     const problems = problemsOf(call.kind, name, body)
     if (problems.length > 0) return refuse(Status.invalid(call.kind, name, problems))
@@ -178,13 +172,7 @@ export const makeObjectCalls = ({ quotas, random, store, token }: ObjectCallsOpt
     const { name, uid } = object.metadata
     const expected = at(options, "preconditions", "uid")
     if (typeof expected === "string" && expected !== uid) {
-      return refuse(
-        Status.conflict(
-          call.kind,
-          name,
-          `Precondition failed: UID in precondition: ${expected}, UID in object meta: ${uid}`
-        )
-      )
+      return refuse(Status.otherUid(call.kind, name, expected, uid))
     }
     const grace = at(options, "gracePeriodSeconds") ?? call.query.get("gracePeriodSeconds") ?? undefined
     const gone = store.destroy(call.kind, object, grace === undefined ? undefined : Number(grace))

@@ -49,7 +49,8 @@ export const makeUsers = (store: ObjectStore, random: () => number): Users => {
     allowAll: () => {
       denied = []
     },
-    refusal: (user, { kind, name, namespace, resource, verb }) => {
+    refusal: (user, apiCall) => {
+      const { kind, name, namespace, resource, verb } = apiCall
       const call = { verb, group: kind.group, resource }
       const given =
         user.rules === "all" || [...user.rules, ...boundTo(store, user, namespace)].some((rule) => covers(rule, call))

@@ -67,7 +67,7 @@ const list = (value: unknown): ReadonlyArray<Json> => (Array.isArray(value) ? va
 
 const problemsOfDnsLabel = (field: string, value: unknown): ReadonlyArray<Cause> => {
   if (typeof value !== "string" || value === "") return [required(field)]
-  if (value.length > 63) return [wrong(field, value, "must be no more than 63 bytes")]
+  if (value.length > 63) return [wrong(field, value, "must be no more than 63 characters")]
   return label.test(value) ? [] : [wrong(field, value, labelText)]
 }
 
