@@ -290,11 +290,11 @@ describe("services", () => {
     })
   )
 
-  it.effect("alone have the runner's image to stay alive with", () =>
+  it.effect("may be alone", () =>
     Effect.gen(function* () {
-      const spec = yield* specOf({ services: [{ image: "redis" }] }, { ACTIONS_RUNNER_IMAGE: "runner:1" })
-      assert.strictEqual(spec.container?.image, "runner:1")
-      assert.strictEqual((yield* specOf({ services: [{ image: "redis" }] })).container?.image, JobMapping.defaultImage)
+      const spec = yield* specOf({ services: [{ image: "redis" }] })
+      assert.isUndefined(spec.container)
+      assert.lengthOf(spec.services, 1)
     })
   )
 })

@@ -32,7 +32,8 @@ describe("a script step", () => {
         prependPath: ["/b", "/a"],
         workingDirectory: "/__w/repo/my dir"
       })
-      assert.strictEqual(step.script, 'exec bash -c "echo  $HOME; exec /__w/_temp/x.sh"\n')
+      assert.strictEqual(step.script, "")
+      assert.strictEqual(step.shell, 'bash -c "echo  $HOME; exec /__w/_temp/x.sh"')
       assert.deepStrictEqual(EnvVars.reveal(step.env), { A: "1", EMPTY: "", NONE: "" })
       assert.deepStrictEqual(step.prependPath, ["/b", "/a"])
       assert.strictEqual(step.workingDirectory, "/__w/repo/my dir")
@@ -43,8 +44,15 @@ describe("a script step", () => {
   it.effect("without anything but an entry point", () =>
     Effect.gen(function* () {
       const step = yield* scriptStep({ entryPoint: "/__e/node24/bin/node", workingDirectory: "" })
-      assert.strictEqual(step.script, "exec /__e/node24/bin/node\n")
+      assert.strictEqual(step.shell, "/__e/node24/bin/node")
       assert.isUndefined(step.workingDirectory)
+    })
+  )
+
+  it.effect("whose words look like a placeholder for a script", () =>
+    Effect.gen(function* () {
+      const step = yield* scriptStep({ entryPoint: "printf", entryPointArgs: ["'{0}'"] })
+      assert.strictEqual(step.script, "exec printf '{0}'\n")
     })
   )
 

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 /** @category models */
 export interface Outlet {
   /** Writes at once, or not at all when the stream is closed. Wait for `ready` before the next one, else memory is the bound. */
-  readonly write: (text: string) => void
+  readonly write: (text: string | Uint8Array) => void
   /** Whether the reader is behind. */
   readonly full: () => boolean
   /** Waits until the reader has caught up, is gone, or is not waited for any more (`letGo`). */
@@ -39,7 +39,7 @@ export const make = (stream: NodeJS.WriteStream, onClosed: () => void = () => {}
   })
   return {
     write: (text) => {
-      if (!closed && text !== "") stream.write(text)
+      if (!closed && text.length > 0) stream.write(text)
     },
     full: () => !closed && stream.writableNeedDrain,
     ready: Effect.suspend(() => (!closed && stream.writableNeedDrain ? ready.wait : Effect.void)),

@@ -80,7 +80,7 @@ export const variables = {
     "an image",
     "ghcr.io/actions/actions-runner:latest",
     text,
-    "Without a claim: where pods get the runner's `externals` from. For jobs that have only services, what their pod keeps alive with."
+    "Without a claim: where pods get the runner's `externals` from."
   ),
   prepareTimeout: variable(
     ["ACTIONS_RUNNER_PREPARE_JOB_TIMEOUT_SECONDS"],

@@ -35,7 +35,7 @@ export const services = (
   })
 }
 
-const reserved = ["job", "fs-init", "musl-node"]
+const reserved = ["job", "fs-init", "musl-node-20", "musl-node-24"]
 
 /** The last part of an image's path, without tag and digest, in the characters of a DNS label. */
 const baseName = (image: string): string => {

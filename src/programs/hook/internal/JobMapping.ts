@@ -47,10 +47,11 @@ export const toSpec = Effect.fnUntraced(function* (
   const spec = new JobSpec({
     name: config.podName,
     owner: config.podName,
-    container:
+    // Without one, steps run on the runner, beside the pod.
+    ...given(
+      "container",
       container === undefined
-        ? // Only services: steps run on the runner, and the pod needs something that stays alive. The runner's image is there already.
-          new JobContainer({ image: config.image ?? defaultImage })
+        ? undefined
         : new JobContainer({
             image: container.image,
             ports: container.ports,
@@ -61,7 +62,8 @@ export const toSpec = Effect.fnUntraced(function* (
             ...given("user", container.options.user),
             ...given("resources", container.options.resources),
             ...given("settings", container.options.settings)
-          }),
+          })
+    ),
     services: services.map(
       (service, index) =>
         new Service({
@@ -91,9 +93,6 @@ export const toSpec = Effect.fnUntraced(function* (
   })
   return { spec, servicePorts: services.map(({ allPorts }) => allPorts), warnings: reading.warnings }
 })
-
-/** What GitHub's own runner image is called. */
-export const defaultImage = "ghcr.io/actions/actions-runner:latest"
 
 interface ReadContainer {
   readonly image: string

@@ -16,8 +16,10 @@ export const toScriptStep = Effect.fnUntraced(function* (
   args: RunScriptStep
 ): Effect.fn.Return<ScriptStep, BackendError> {
   yield* checkSizes(args.environmentVariables, "args.environmentVariables")
+  const command = [args.entryPoint, ...args.entryPointArgs].join(" ")
   return new ScriptStep({
-    script: `exec ${[args.entryPoint, ...args.entryPointArgs].join(" ")}\n`,
+    // A shell without a script is the whole command, unless it asks for one.
+    ...(command.includes("{0}") ? { script: `exec ${command}\n` } : { script: "", shell: command }),
     env: args.environmentVariables,
     prependPath: args.prependPath,
     // The runner reads two pipes, and does not say which line came first.

@@ -1,0 +1,109 @@
+/**
+ * The hook as a process: the runner reads its output and its exit code, and nothing else tells it whether a step has worked.
+ *
+ * - It ends when the command does, with everything written before: Node's own `process.exit` cuts what is still queued.
+ * - It never ends with 0 by accident. A command that waits for what cannot happen any more is an error, not the end of the program.
+ * - SIGINT and SIGTERM cancel the command; whatever it says then, the exit code is not 0. The runner waits 10 s in all.
+ */
+import * as Process from "node:process"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as LogLevel from "effect/LogLevel"
+import * as References from "effect/References"
+import type { BackendError } from "../../../domain/JobError.ts"
+import { JobEvents } from "../../../domain/JobEvent.ts"
+import * as Outlet from "../../console/internal/Outlet.ts"
+import * as HookReport from "./HookReport.ts"
+
+/** What a command needs of the process. */
+export interface HookProcess {
+  /** Writes what a user's program wrote, byte for byte, and waits until the runner has taken it. */
+  readonly write: (bytes: Uint8Array) => Effect.Effect<void>
+  /** Says something of the hook's own. */
+  readonly say: (level: HookReport.Level, text: string) => Effect.Effect<void>
+  /** From here on no more than this is said. */
+  readonly setLevel: (level: HookReport.Level) => Effect.Effect<void>
+  /** Ends when the runner cancels. */
+  readonly cancelled: Effect.Effect<void>
+}
+
+/** Runs a command, which gives the exit code, and ends the process. */
+export const runMain = (command: (process: HookProcess) => Effect.Effect<number, BackendError>): void => {
+  let ended = false
+  let signal: number | undefined
+  let level: HookReport.Level = "info"
+  const cancelled = Deferred.makeUnsafe<void>()
+
+  // Nobody reads any more: the runner is gone, and with it the reason for the command.
+  const stdout = Outlet.make(Process.stdout, () => cancel(128 + 13))
+  const stderr = Outlet.make(Process.stderr)
+
+  const cancel = (code: number) => {
+    signal ??= code
+    Deferred.doneUnsafe(cancelled, Exit.void)
+  }
+  const say = (of: HookReport.Level, text: string) => {
+    if (HookReport.isSaid(of, level)) stdout.write(HookReport.line(of, text))
+  }
+  const exit = (code: number) => {
+    ended = true
+    Effect.runFork(
+      Effect.all([stdout.flushed, stderr.flushed]).pipe(Effect.andThen(Effect.sync(() => Process.exit(code))))
+    )
+  }
+
+  for (const [name, number] of [
+    ["SIGHUP", 1],
+    ["SIGINT", 2],
+    ["SIGTERM", 15]
+  ] as const) {
+    Process.on(name, () => cancel(128 + number))
+  }
+  Process.on("beforeExit", () => {
+    if (ended) return
+    stdout.write(
+      HookReport.line("error", "The hook waits for something that cannot happen any more. Report it.", "Hook defect")
+    )
+    exit(1)
+  })
+
+  const logger = Logger.make(({ logLevel, message }) => {
+    const text = (Array.isArray(message) ? message : [message]).map(String).join(" ")
+    say(logLevel === "Info" ? "info" : LogLevel.isGreaterThan(logLevel, "Info") ? "warn" : "debug", text)
+  })
+  const program = command({
+    write: (bytes) =>
+      Effect.suspend(() => {
+        stdout.write(bytes)
+        return stdout.ready
+      }),
+    say: (level, text) => Effect.sync(() => say(level, text)),
+    setLevel: (wanted) =>
+      Effect.sync(() => {
+        level = wanted
+      }),
+    cancelled: Deferred.await(cancelled)
+  })
+  const fiber = Effect.runFork(
+    program.pipe(
+      Effect.provideService(JobEvents, {
+        emit: (event) =>
+          Effect.sync(() => {
+            const said = HookReport.ofEvent(event)
+            if (said !== undefined) say(said.level, said.text)
+          })
+      }),
+      Effect.provide(Layer.merge(Logger.layer([logger]), Layer.succeed(References.MinimumLogLevel, "Debug")))
+    )
+  )
+  fiber.addObserver((result) => {
+    if (Exit.isFailure(result) && !(signal !== undefined && Exit.hasInterrupts(result))) {
+      stdout.write(HookReport.ofCause(result.cause))
+    }
+    // The exit code of the user's own program, unless it was told to stop: then nothing it says means that it has worked.
+    exit(signal ?? (Exit.isSuccess(result) ? result.value : 1))
+  })
+}

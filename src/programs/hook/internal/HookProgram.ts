@@ -1,0 +1,100 @@
+/**
+ * One call of the hook: from what the runner wrote to stdin to the exit code.
+ */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as BackendErrors from "../../../backends/kubernetes/BackendErrors.ts"
+import * as KubeClient from "../../../backends/kubernetes/KubeClient.ts"
+import * as PodBackend from "../../../backends/pod/PodBackend.ts"
+import { type BackendError, ConfigurationInvalid, fail } from "../../../domain/JobError.ts"
+import * as HookConfig from "./HookConfig.ts"
+import * as HookInput from "./HookInput.ts"
+import type { HookProcess } from "./HookMain.ts"
+import * as HookNames from "./HookNames.ts"
+import * as HookState from "./HookState.ts"
+import * as PodSettings from "./PodSettings.ts"
+import { type Host, prepareJob } from "./PrepareJob.ts"
+import * as RunnerPod from "./RunnerPod.ts"
+import { runStep } from "./RunStep.ts"
+import * as StepMapping from "./StepMapping.ts"
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+/** Gives the exit code: that of the user's own program, or 0. */
+export const run = Effect.fnUntraced(function* (
+  stdin: Effect.Effect<string>,
+  env: Environment,
+  host: Host,
+  hook: HookProcess
+): Effect.fn.Return<number, BackendError> {
+  const input = yield* HookInput.parse(yield* stdin)
+  const read = HookConfig.read(env)
+  if (Result.isFailure(read)) {
+    return yield* fail(
+      new ConfigurationInvalid({
+        source: read.failure,
+        detail: "it is not set",
+        hint: "Actions Runner Controller and the Actions runner set it; see docs/hooks.md."
+      })
+    )
+  }
+  const { config, warnings } = read.success
+  yield* hook.setLevel(config.logLevel ?? (config.debug ? "debug" : "info"))
+  for (const warning of warnings) yield* hook.say("warn", warning)
+  return yield* Effect.scoped(execute(input, config, env, host, hook)).pipe(
+    Effect.provide(KubeClient.layer({ namespace: config.namespace })),
+    Effect.catchTag("KubeError", (error) => Effect.fail(BackendErrors.fromKubeError(error)))
+  )
+})
+
+const execute = Effect.fnUntraced(function* (
+  input: HookInput.HookInput,
+  config: HookConfig.HookConfig,
+  env: Environment,
+  host: Host,
+  hook: HookProcess
+) {
+  switch (input.command) {
+    case "prepare_job": {
+      const preparing = Effect.flatMap(RunnerPod.look(config, env), (looked) =>
+        prepareJob(input, config, looked, host, hook)
+      )
+      // Interrupted, it leaves nothing behind.
+      yield* Effect.raceFirst(preparing, Effect.andThen(hook.cancelled, Effect.interrupt))
+      return 0
+    }
+    case "cleanup_job": {
+      // What there is on the claim is known by the state; without one, or with somebody else's, the runner's pod is asked.
+      const runner = yield* Effect.matchEffect(HookState.decode(input.state), {
+        onFailure: () => Effect.map(RunnerPod.look(config, env), ({ facts }) => facts),
+        onSuccess: (state) => Effect.succeed(state.runner)
+      })
+      const backend = yield* PodBackend.make({
+        namespace: config.namespace,
+        ownerLabel: HookNames.ownerLabel,
+        vigilance: "on-demand",
+        sharing: runner.claim
+      })
+      yield* backend.release({ owner: config.podName })
+      return 0
+    }
+    case "run_script_step":
+    case "run_container_step": {
+      const state = yield* HookState.decode(input.state)
+      const step =
+        input.command === "run_script_step"
+          ? yield* StepMapping.toScriptStep(input.args)
+          : yield* StepMapping.toContainerStep(input.args, {
+              paths: config.paths,
+              root: state.runner.claim?.root,
+              externals: PodSettings.externalsIn(config, state.runner)
+            })
+      const settings = yield* PodSettings.make(config, state.runner, host.arch)
+      const backend = yield* PodBackend.make(settings.options)
+      return yield* Effect.ensuring(
+        runStep(backend, state, step, hook),
+        Effect.suspend(() => Effect.forEach(settings.warnings, (text) => hook.say("warn", text), { discard: true }))
+      )
+    }
+  }
+})

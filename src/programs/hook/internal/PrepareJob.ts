@@ -1,0 +1,126 @@
+/**
+ * `prepare_job`: the pod of a job, ready for steps, handed over to the hook calls that come after.
+ */
+import * as Fs from "node:fs"
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import type { KubeClient } from "../../../backends/kubernetes/KubeClient.ts"
+import * as PodBackend from "../../../backends/pod/PodBackend.ts"
+import type { JobSpec } from "../../../domain/Job.ts"
+import type { JobBackend } from "../../../domain/JobBackend.ts"
+import { BackendError, fail, StorageFailed, TimedOut } from "../../../domain/JobError.ts"
+import { JobEvents } from "../../../domain/JobEvent.ts"
+import * as Externals from "./Externals.ts"
+import type { HookConfig } from "./HookConfig.ts"
+import type { HookInput } from "./HookInput.ts"
+import type { HookProcess } from "./HookMain.ts"
+import * as HookResponse from "./HookResponse.ts"
+import * as HookState from "./HookState.ts"
+import * as JobMapping from "./JobMapping.ts"
+import type { Places } from "./Mounts.ts"
+import * as PodSettings from "./PodSettings.ts"
+import { isWithin, type Looked } from "./RunnerPod.ts"
+
+type PrepareJob = Extract<HookInput, { readonly command: "prepare_job" }>
+
+/** The machine that the hook runs on. */
+export interface Host {
+  readonly arch: string
+}
+
+/** Writes the response last: without it the runner fails the job. */
+export const prepareJob = Effect.fnUntraced(function* (
+  input: PrepareJob,
+  config: HookConfig,
+  looked: Looked,
+  host: Host,
+  hook: HookProcess
+): Effect.fn.Return<void, BackendError, KubeClient | Scope.Scope> {
+  const { facts: runner } = looked
+  for (const warning of looked.warnings) yield* hook.say("warn", warning)
+  const externals = PodSettings.externalsIn(config, runner)
+  const places: Places = { paths: config.paths, root: runner.claim?.root, externals }
+  const mapped = yield* JobMapping.toSpec(input.args, config, places)
+  for (const warning of mapped.warnings) yield* hook.say("warn", warning)
+  const settings = yield* PodSettings.make(config, runner, host.arch)
+  yield* makeSources(mapped.spec, config)
+
+  const own = PodSettings.externalsOf(config)
+  const bring = (kind: Externals.Kind) =>
+    runner.claim === undefined || externals === own || !Fs.existsSync(own)
+      ? Effect.void
+      : Effect.asVoid(Externals.copy(own, externals, kind))
+  const musl = host.arch === "arm64" && config.muslNodeImage !== undefined
+  // What an init container works on must be there before it starts.
+  if (musl) yield* bring("glibc")
+  const backend = yield* PodBackend.make(settings.options)
+  const { facts, handle } = yield* Effect.scoped(
+    Effect.gen(function* () {
+      const [environment] = yield* Effect.all([provision(backend, mapped.spec), musl ? Effect.void : bring("glibc")], {
+        concurrency: 2
+      })
+      if (environment.facts.libc === "musl" && !musl) yield* bring("musl")
+      return { facts: environment.facts, handle: yield* environment.handOver }
+    })
+  )
+  for (const warning of settings.warnings) yield* hook.say("warn", warning)
+  const { container, services } = input.args
+  yield* HookResponse.write(
+    input.responseFile,
+    HookResponse.forJob({
+      state: HookState.encode({ handle, runner }),
+      hasContainer: container !== undefined,
+      image: mapped.spec.container?.image ?? "",
+      ports: mapped.spec.container?.ports ?? [],
+      services: services.map(({ image }, index) => ({
+        image: image ?? "",
+        ports: HookResponse.portsOf(mapped.servicePorts[index] ?? [])
+      })),
+      isAlpine: HookResponse.isAlpine(facts, host.arch, musl)
+    })
+  )
+})
+
+/** Directories that kubelet would make for itself, and the runner could not write to. */
+const makeSources = ({ container }: JobSpec, { paths }: HookConfig) =>
+  Effect.try({
+    try: () => {
+      for (const { source } of container?.mounts ?? []) {
+        if (isWithin(source, paths.work)) Fs.mkdirSync(source, { recursive: true })
+      }
+    },
+    catch: (cause) => {
+      const detail = cause instanceof Error ? cause.message : String(cause)
+      return new BackendError({
+        reason: new StorageFailed({ operation: "making the directories of the job", detail, transient: false })
+      })
+    }
+  })
+
+/** Within the time that it has; what a runner's pod of the same name has left goes first. */
+const provision = Effect.fnUntraced(function* (backend: JobBackend["Service"], spec: JobSpec) {
+  const outer = yield* JobEvents
+  let waitingFor = "the Kubernetes API"
+  const once = Effect.catchReason(backend.provision(spec), "BackendError", "Conflict", () =>
+    Effect.andThen(backend.release({ owner: spec.owner }), backend.provision(spec))
+  )
+  return yield* Effect.retry(once, {
+    schedule: Schedule.jittered(Schedule.exponential(spec.retry.delay)),
+    times: spec.retry.attempts - 1,
+    // An image has had its time already.
+    while: (error) => error.retryable && error.reason._tag !== "ImagePullFailed"
+  }).pipe(
+    Effect.provideService(JobEvents, {
+      emit: (event) => {
+        if (event._tag === "Waiting") waitingFor = event.reason
+        return outer.emit(event)
+      }
+    }),
+    Effect.timeoutOrElse({
+      duration: spec.timeouts.provision,
+      orElse: () =>
+        Effect.suspend(() => fail(new TimedOut({ phase: "provision", after: spec.timeouts.provision, waitingFor })))
+    })
+  )
+})

@@ -1,0 +1,41 @@
+/**
+ * `run_script_step` and `run_container_step`: one step in the job's environment, its output as it comes, its exit code as ours.
+ */
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Stream from "effect/Stream"
+import type { JobBackend } from "../../../domain/JobBackend.ts"
+import type { BackendError } from "../../../domain/JobError.ts"
+import type { Step } from "../../../domain/Step.ts"
+import type { HookProcess } from "./HookMain.ts"
+import type { HookState } from "./HookState.ts"
+
+/** How long a cancelled step may take to end by SIGINT; SIGTERM and SIGKILL follow, and the runner waits 10 s in all. */
+const interruptGrace = "4 seconds"
+
+/** Gives the step's own exit code. When the runner cancels, the step is told by SIGINT first, as a terminal would. */
+export const runStep = Effect.fnUntraced(function* (
+  backend: JobBackend["Service"],
+  { handle }: HookState,
+  step: Step,
+  hook: HookProcess
+): Effect.fn.Return<number, BackendError> {
+  return yield* Effect.scoped(
+    Effect.gen(function* () {
+      const environment = yield* backend.adopt(handle)
+      const running = yield* environment.start(step)
+      const finished = yield* Effect.forkScoped(
+        Effect.andThen(
+          Stream.runForEach(running.output, ({ bytes }) => hook.write(bytes)),
+          running.exitCode
+        )
+      )
+      const code = yield* Effect.raceFirst(Fiber.join(finished), hook.cancelled)
+      if (code !== undefined) return code
+      yield* Effect.ignore(running.signal("SIGINT"))
+      // The step's scope does the rest. No code counts any more: a cancelled step has not worked.
+      yield* Effect.timeoutOption(Fiber.await(finished), interruptGrace)
+      return 1
+    })
+  )
+})

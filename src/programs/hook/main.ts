@@ -1,0 +1,19 @@
+/**
+ * `hook/index.js`: a container hook for the GitHub Actions runner, which calls it for each job and step.
+ *
+ * It runs on the runner's own Node 20.
+ */
+import * as Process from "node:process"
+import * as Effect from "effect/Effect"
+import { runMain } from "./internal/HookMain.ts"
+import * as HookProgram from "./internal/HookProgram.ts"
+
+/** Until its end: the runner closes it. */
+const stdin = Effect.callback<string>((resume) => {
+  const chunks: Array<Buffer> = []
+  Process.stdin.on("data", (chunk: Buffer) => chunks.push(chunk))
+  Process.stdin.on("error", () => resume(Effect.succeed("")))
+  Process.stdin.on("end", () => resume(Effect.sync(() => Buffer.concat(chunks).toString())))
+})
+
+runMain((hook) => HookProgram.run(stdin, Process.env, { arch: Process.arch }, hook))
