@@ -2,7 +2,8 @@
  * The file format in which a step writes its outputs: GitHub's, as of actions/runner 2.336.
  *
  * A line is `NAME=VALUE`, or opens a block `NAME<<DELIMITER` that ends with a line that is only the delimiter. Which of the two it is,
- * is told by which of `=` and `<<` comes first. Empty lines are skipped; line ends may be `\n` or `\r\n`.
+ * is told by which of `=` and `<<` comes first. Empty lines are skipped. Lines end at `\n`: a `\r` is part of the value, or of the delimiter, on
+ * Linux and macOS, where the runner does the same.
  */
 import * as Result from "effect/Result"
 
@@ -18,7 +19,7 @@ export const fileName = "jobscope_output"
  * @category parsing
  */
 export const parse = (text: string): Result.Result<Record<string, string>, string> => {
-  const lines = text.split(/\r?\n/)
+  const lines = text.split("\n")
   const entries = new Map<string, string>()
   for (let index = 0; index < lines.length; index++) {
     const line = lines[index]!
@@ -54,8 +55,8 @@ export const render = (name: string, value: string, delimiter: string): Result.R
   if (name === "" || /=|<<|\n/.test(name)) {
     return Result.fail(`the name ${JSON.stringify(name)} is empty, or has "=", "<<" or a line end in it`)
   }
-  if (!/[\r\n]/.test(value)) return Result.succeed(`${name}=${value}\n`)
-  return value.split(/\r?\n/).includes(delimiter)
+  if (!value.includes("\n")) return Result.succeed(`${name}=${value}\n`)
+  return value.split("\n").includes(delimiter)
     ? Result.fail(`the delimiter ${JSON.stringify(delimiter)} is a line of the value`)
     : Result.succeed(`${name}<<${delimiter}\n${value}\n${delimiter}\n`)
 }
