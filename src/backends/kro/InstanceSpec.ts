@@ -29,45 +29,42 @@ export interface SpecProblem {
   readonly detail: string
 }
 
+/** @category options */
+export interface Sources {
+  /** For fields that the schema declares; the API server would drop the rest without a word. What does not fit an optional field is left out. */
+  readonly offered: Values
+  /** Asked for by name: here a field that is not declared is a problem. Wins over the others. */
+  readonly wanted?: Values
+  /** For fields that are declared, and have neither a value nor a default. */
+  readonly otherwise?: Values
+}
+
 /**
- * Fills the declared fields.
- *
- * **Details**
- *
- * `offered` goes only where the schema declares it: the API server would drop the rest without a word. `wanted` was asked for by name, so
- * there a field that is not declared is a problem; it wins over `offered`. What is offered and does not fit an optional field is left out. A required field without a value, a value that is not among the
- * allowed ones, and one that cannot be turned into the declared type are problems, all of them told at once.
+ * Fills the declared fields. A required field without a value, a value that is not among the allowed ones, and one that cannot be turned into
+ * the declared type are problems, all of them told at once.
  *
  * @category constructors
  */
-export const fill = (
-  fields: Fields,
-  offered: Values,
-  wanted: Values = new Map()
-): Result.Result<Filled, ReadonlyArray<SpecProblem>> => {
+export const fill = (fields: Fields, sources: Sources): Result.Result<Filled, ReadonlyArray<SpecProblem>> => {
+  const { offered, otherwise = new Map(), wanted = new Map() } = sources
   const problems: Array<SpecProblem> = []
   const open: Array<string> = []
   const spec: Record<string, unknown> = {}
   for (const field of wanted.keys()) {
-    if (!fields.has(field)) {
-      const declared = fields.size === 0 ? "no field" : [...fields.keys()].join(", ")
-      problems.push({ field, detail: `the schema does not declare it (it declares ${declared})` })
-    }
+    if (fields.has(field)) continue
+    const declared = fields.size === 0 ? "no field" : [...fields.keys()].join(", ")
+    problems.push({ field, detail: `the schema does not declare it (it declares ${declared})` })
   }
   for (const [name, field] of fields) {
-    const value = wanted.has(name) ? wanted.get(name) : offered.get(name)
-    if (value === undefined) {
+    const given = wanted.has(name) ? wanted.get(name) : offered.get(name)
+    const value = given ?? (field.default === undefined ? otherwise.get(name) : undefined)
+    const adapted = value === undefined ? undefined : adapt(field.type, value)
+    if (value === undefined || (adapted === undefined && !wanted.has(name) && !field.required)) {
       if (field.required && field.default === undefined) {
         problems.push({ field: name, detail: "it is required, and there is no value for it" })
       } else if (field.default === undefined && field.type._tag !== "Struct") {
         open.push(name)
       }
-      continue
-    }
-    const adapted = adapt(field.type, value)
-    if (adapted === undefined && !wanted.has(name) && !field.required) {
-      // What the author means by this name is something else.
-      if (field.default === undefined) open.push(name)
     } else if (adapted === undefined) {
       problems.push({ field: name, detail: `${kindOf(value)} does not fit ${describe(field.type)}` })
     } else if (field.enum !== undefined && !field.enum.includes(String(adapted))) {

@@ -94,14 +94,17 @@ export const problemOf = (rgd: ResourceGraphDefinition): Problem | undefined => 
   const about = `the ResourceGraphDefinition ${metadata.name}`
   if (metadata.deletionTimestamp !== undefined) return { detail: `${about} is being deleted`, transient: false }
   const conditions = status?.conditions ?? []
-  const stale = conditions.filter((condition) => !Conditions.isCurrent(rgd, condition))
-  if (status?.state === undefined || stale.length > 0) {
-    return { detail: `KRO has not worked on ${about} yet`, transient: true }
-  }
-  const refused = conditions.find((condition) => condition.status === "False" && condition.type !== "Ready")
+  const refused = conditions.find(
+    (condition) => condition.status === "False" && condition.type !== "Ready" && Conditions.isCurrent(rgd, condition)
+  )
   if (refused !== undefined) {
-    return { detail: `${about} is ${status.state}: ${Conditions.tell(refused)}`, transient: false }
+    return { detail: `${about} is ${status?.state ?? "not active"}: ${Conditions.tell(refused)}`, transient: false }
   }
+  // The others are not all written again for each new version.
+  const root = conditions.find(({ type }) => type === "Ready")
+  const stale =
+    root === undefined ? conditions.some((one) => !Conditions.isCurrent(rgd, one)) : !Conditions.isCurrent(rgd, root)
+  if (status?.state === undefined || stale) return { detail: `KRO has not worked on ${about} yet`, transient: true }
   if (status.state === "Active") return undefined
   const waiting = conditions.find((condition) => condition.status !== "True")
   return {

@@ -66,13 +66,14 @@ export const find = (call: {
   calls.find(({ group, resource, verb }) => verb === call.verb && group === call.group && resource === call.resource)
 
 /**
- * The Role that allows `calls`, as YAML.
+ * The Role that allows `calls`, as YAML; a ClusterRole for those that belong to no namespace.
  *
  * @category rendering
  */
 export const renderRole = (options: {
   readonly name: string
   readonly namespace?: string
+  readonly kind?: "Role" | "ClusterRole"
   /** Default: all of them. */
   readonly calls?: ReadonlyArray<KubeCall>
 }): string => {
@@ -85,7 +86,7 @@ export const renderRole = (options: {
   }
   return [
     "apiVersion: rbac.authorization.k8s.io/v1",
-    "kind: Role",
+    `kind: ${options.kind ?? "Role"}`,
     "metadata:",
     `  name: ${JSON.stringify(options.name)}`,
     ...(options.namespace === undefined ? [] : [`  namespace: ${JSON.stringify(options.namespace)}`]),

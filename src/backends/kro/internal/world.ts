@@ -7,10 +7,10 @@ import * as Stream from "effect/Stream"
 import type { KubeClient } from "../../kubernetes/KubeClient.ts"
 import type { KubeError } from "../../kubernetes/KubeError.ts"
 import type { Child } from "../ChildView.ts"
+import type { Graph } from "../KroGraph.ts"
 import type { KroInstance } from "../KroInstance.ts"
 import * as KroNames from "../KroNames.ts"
 import type { Observation } from "../KroRun.ts"
-import type { Graph } from "./graph.ts"
 import { observe } from "./observing.ts"
 
 export interface World {

@@ -26,6 +26,9 @@ export interface Wanted {
   readonly resources?: ReadonlyArray<object>
 }
 
+/** An expression of CEL, as templates have it. */
+export const cel = (expression: string): string => `\${${expression}}`
+
 /** The work: a pod of which `script` is the command. */
 export const pod = (
   script: string,
@@ -33,12 +36,12 @@ export const pod = (
 ) => ({
   id: more.id ?? "runnerPod",
   readyWhen: [
-    `\${${more.id ?? "runnerPod"}.status.phase == 'Succeeded' || ${more.id ?? "runnerPod"}.status.phase == 'Failed'}`
+    cel(["Succeeded", "Failed"].map((phase) => `${more.id ?? "runnerPod"}.status.phase == '${phase}'`).join(" || "))
   ],
   template: {
     apiVersion: "v1",
     kind: "Pod",
-    metadata: { name: "${schema.spec.runnerName}-job", namespace: "${schema.metadata.namespace}" },
+    metadata: { name: `${cel("schema.spec.runnerName")}-job`, namespace: cel("schema.metadata.namespace") },
     spec: {
       restartPolicy: "Never",
       terminationGracePeriodSeconds: 1,

@@ -1,36 +1,54 @@
-/** An RGD as it is used: looked up once, healthy, with the kinds that it makes as the API serves them. */
+/**
+ * An RGD as it is used: looked up once, with the kinds that it makes as the API serves them; their plurals and scopes are never guessed.
+ */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
-import * as JobError from "../../../domain/JobError.ts"
-import type { KubeClient } from "../../kubernetes/KubeClient.ts"
-import * as KubeResource from "../../kubernetes/KubeResource.ts"
-import type { Child } from "../ChildView.ts"
-import * as KroCalls from "../KroCalls.ts"
-import type { KroInstance } from "../KroInstance.ts"
-import * as Rgd from "../ResourceGraphDefinition.ts"
-import * as SimpleSchema from "../SimpleSchema.ts"
-import { persist } from "./persisting.ts"
+import * as JobError from "../../domain/JobError.ts"
+import type { KubeClient } from "../kubernetes/KubeClient.ts"
+import type { KubeError } from "../kubernetes/KubeError.ts"
+import * as KubeResource from "../kubernetes/KubeResource.ts"
+import type { Child } from "./ChildView.ts"
+import { persist } from "./internal/persisting.ts"
+import * as KroCalls from "./KroCalls.ts"
+import type { KroInstance } from "./KroInstance.ts"
+import type { RgdSelector } from "./KroOptions.ts"
+import * as Rgd from "./ResourceGraphDefinition.ts"
+import * as SimpleSchema from "./SimpleSchema.ts"
 
-/** Which RGD: by its name, or the only one with these labels. */
-export type RgdSelector = { readonly name: string } | { readonly labels: Readonly<Record<string, string>> }
-
+/** @category models */
 export interface Graph {
   readonly rgd: Rgd.ResourceGraphDefinition
   readonly instances: KubeResource.KubeResource<KroInstance>
   readonly kind: Rgd.GroupVersionKind
+  /** Of the instance's spec. */
   readonly fields: SimpleSchema.Fields
   /** The work, and where objects of its kind are. */
   readonly work?: Rgd.Work & { readonly resource: KubeResource.KubeResource<Child> }
   readonly resultField?: string
 }
 
+/** @category models */
+export interface Graphs {
+  /** The RGD, in whatever state it is. */
+  readonly find: Effect.Effect<Rgd.ResourceGraphDefinition, JobError.BackendError>
+  /** The kinds of an RGD; nothing if the API does not serve its instances. */
+  readonly describe: (rgd: Rgd.ResourceGraphDefinition) => Effect.Effect<Graph | undefined, JobError.BackendError>
+  /** An RGD of which instances can be made now. `waiting` is told what for, where that is soon. */
+  readonly resolve: (waiting: (reason: string) => Effect.Effect<void>) => Effect.Effect<Graph, JobError.BackendError>
+  /** Where objects of a kind are; nothing if the API does not serve it. */
+  readonly discover: (
+    kind: Rgd.GroupVersionKind
+  ) => Effect.Effect<KubeResource.KubeResource<never> | undefined, KubeError>
+}
+
 /** How long an RGD that KRO still works on is waited for: right after an RGD was applied. */
 const patience = Duration.seconds(30)
 
-export const make = (kube: KubeClient["Service"], selector: RgdSelector) => {
+/** @category constructors */
+export const make = (kube: KubeClient["Service"], selector: RgdSelector): Graphs => {
   /** Kinds are for ever; one look each. */
   const kinds = new Map<string, KubeResource.KubeResource<never>>()
 
@@ -50,8 +68,7 @@ export const make = (kube: KubeClient["Service"], selector: RgdSelector) => {
     return made
   })
 
-  /** The RGD, in whatever state it is. */
-  const find = Effect.fnUntraced(function* (): Effect.fn.Return<Rgd.ResourceGraphDefinition, JobError.BackendError> {
+  const find = Effect.gen(function* (): Effect.fn.Return<Rgd.ResourceGraphDefinition, JobError.BackendError> {
     const resource = Rgd.definitions
     if ("name" in selector) {
       return yield* persist(kube.request({ verb: "get", resource, name: selector.name })).pipe(
@@ -77,7 +94,6 @@ export const make = (kube: KubeClient["Service"], selector: RgdSelector) => {
     return yield* fail(`${items.length} ResourceGraphDefinitions have the label ${labelSelector}: ${names}`)
   })
 
-  /** The kinds of an RGD; nothing if the API does not serve its instances (yet). */
   const describe = Effect.fnUntraced(function* (
     rgd: Rgd.ResourceGraphDefinition
   ): Effect.fn.Return<Graph | undefined, JobError.BackendError> {
@@ -102,13 +118,12 @@ export const make = (kube: KubeClient["Service"], selector: RgdSelector) => {
     }
   })
 
-  /** An RGD of which instances can be made now. `waiting` is told what for. */
   const resolve = Effect.fnUntraced(function* (
     waiting: (reason: string) => Effect.Effect<void>
   ): Effect.fn.Return<Graph, JobError.BackendError> {
     const started = yield* Clock.currentTimeMillis
     while (true) {
-      const rgd = yield* find()
+      const rgd = yield* find
       let problem = Rgd.problemOf(rgd)
       if (problem === undefined) {
         const graph = yield* describe(rgd)
@@ -126,8 +141,6 @@ export const make = (kube: KubeClient["Service"], selector: RgdSelector) => {
 
   return { find, describe, resolve, discover }
 }
-
-export type Graphs = ReturnType<typeof make>
 
 /** What the API says of a group and version. */
 interface ApiResources {
