@@ -5,6 +5,7 @@
  */
 import * as Process from "node:process"
 import * as Effect from "effect/Effect"
+import * as Forwarder from "./internal/Forwarder.ts"
 import { runMain } from "./internal/HookMain.ts"
 import * as HookProgram from "./internal/HookProgram.ts"
 
@@ -16,4 +17,8 @@ const stdin = Effect.callback<string>((resume) => {
   Process.stdin.on("end", () => resume(Effect.sync(() => Buffer.concat(chunks).toString())))
 })
 
-runMain((hook) => HookProgram.run(stdin, Process.env, { arch: Process.arch }, hook))
+const host = { arch: Process.arch, program: Process.argv[1] ?? "" }
+
+const forward = Forwarder.work(Process.argv)
+if (forward !== undefined) forward()
+else runMain((hook) => HookProgram.run(stdin, Process.env, host, hook))

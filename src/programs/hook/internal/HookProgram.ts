@@ -2,11 +2,13 @@
  * One call of the hook: from what the runner wrote to stdin to the exit code.
  */
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as BackendErrors from "../../../backends/kubernetes/BackendErrors.ts"
 import * as KubeClient from "../../../backends/kubernetes/KubeClient.ts"
 import * as PodBackend from "../../../backends/pod/PodBackend.ts"
 import { type BackendError, ConfigurationInvalid, fail } from "../../../domain/JobError.ts"
+import * as Forwarder from "./Forwarder.ts"
 import * as HookConfig from "./HookConfig.ts"
 import * as HookInput from "./HookInput.ts"
 import type { HookProcess } from "./HookMain.ts"
@@ -65,10 +67,10 @@ const execute = Effect.fnUntraced(function* (
     }
     case "cleanup_job": {
       // What there is on the claim is known by the state; without one, or with somebody else's, the runner's pod is asked.
-      const runner = yield* Effect.matchEffect(HookState.decode(input.state), {
-        onFailure: () => Effect.map(RunnerPod.look(config, env), ({ facts }) => facts),
-        onSuccess: (state) => Effect.succeed(state.runner)
-      })
+      const state = yield* Effect.option(HookState.decode(input.state))
+      const listener = Option.getOrUndefined(state)?.listener
+      if (listener !== undefined) yield* Forwarder.stop(listener)
+      const runner = Option.isSome(state) ? state.value.runner : (yield* RunnerPod.look(config, env)).facts
       const backend = yield* PodBackend.make({
         namespace: config.namespace,
         ownerLabel: HookNames.ownerLabel,

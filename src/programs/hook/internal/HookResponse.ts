@@ -30,9 +30,11 @@ export const forJob = ({ hasContainer, image, isAlpine, ports, services, state }
   }
 })
 
-/** In a pod all containers share one address: a port is reached as itself. */
-export const portsOf = (ports: ReadonlyArray<Port>): Record<string, string> =>
-  Object.fromEntries(ports.map((port) => [Ports.keyOf(port), `${port.container}`]))
+/** In a pod all containers share one address, where a port is reached as itself; `onRunner`: it has been given another there. */
+export const portsOf = (ports: ReadonlyArray<Port>, onRunner = false): Record<string, string> =>
+  Object.fromEntries(
+    ports.map((port) => [Ports.keyOf(port), `${onRunner ? (port.host ?? port.container) : port.container}`])
+  )
 
 /**
  * Whether the runner is to take its Nodes for Alpine. It has them for x64 only, and says so itself where it is told `true` elsewhere; with nodes of

@@ -6,18 +6,21 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as EnvironmentHandle from "../../../domain/EnvironmentHandle.ts"
 import { type BackendError, fail, HandleRejected } from "../../../domain/JobError.ts"
+import { Listener } from "./Forwarder.ts"
 import { RunnerFacts } from "./RunnerPod.ts"
 
 /** A prepared job. */
 export interface HookState {
   readonly handle: EnvironmentHandle.EnvironmentHandle
   readonly runner: RunnerFacts
+  /** The process that makes services known on the runner, for jobs without a container. */
+  readonly listener?: typeof Listener.Type
 }
 
 /** What `prepare_job` answers with. */
-export const encode = ({ handle, runner }: HookState) => ({
+export const encode = ({ handle, ...rest }: HookState) => ({
   jobPod: handle.environment,
-  jobscope: { version: 1, handle: EnvironmentHandle.encode(handle), runner }
+  jobscope: { version: 1, handle: EnvironmentHandle.encode(handle), ...rest }
 })
 
 /** The job that was prepared; one that another hook has prepared cannot be gone on with, and that is said. */
@@ -38,11 +41,11 @@ export const decode = Effect.fnUntraced(function* (state: unknown): Effect.fn.Re
     )
   }
   const handle = yield* EnvironmentHandle.decode(property(own, "handle"))
-  const runner = yield* Effect.catch(Schema.decodeUnknownEffect(RunnerFacts)(property(own, "runner")), (error) =>
-    rejected(error.message)
-  )
-  return { handle, runner }
+  const rest = yield* Effect.catch(Schema.decodeUnknownEffect(Rest)(own), (error) => rejected(error.message))
+  return { handle, ...rest }
 })
+
+const Rest = Schema.Struct({ runner: RunnerFacts, listener: Schema.optionalKey(Listener) })
 
 const property = (value: unknown, name: string): unknown =>
   typeof value === "object" && value !== null && Object.hasOwn(value, name)

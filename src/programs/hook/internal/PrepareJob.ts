@@ -5,16 +5,21 @@ import * as Fs from "node:fs"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
-import type { KubeClient } from "../../../backends/kubernetes/KubeClient.ts"
+import * as BackendErrors from "../../../backends/kubernetes/BackendErrors.ts"
+import { KubeClient } from "../../../backends/kubernetes/KubeClient.ts"
+import * as KubeResource from "../../../backends/kubernetes/KubeResource.ts"
 import * as PodBackend from "../../../backends/pod/PodBackend.ts"
+import { Port } from "../../../domain/Container.ts"
 import type { JobSpec } from "../../../domain/Job.ts"
 import type { JobBackend } from "../../../domain/JobBackend.ts"
 import { BackendError, fail, StorageFailed, TimedOut } from "../../../domain/JobError.ts"
 import { JobEvents } from "../../../domain/JobEvent.ts"
 import * as Externals from "./Externals.ts"
+import * as Forwarder from "./Forwarder.ts"
 import type { HookConfig } from "./HookConfig.ts"
 import type { HookInput } from "./HookInput.ts"
 import type { HookProcess } from "./HookMain.ts"
+import * as HookNames from "./HookNames.ts"
 import * as HookResponse from "./HookResponse.ts"
 import * as HookState from "./HookState.ts"
 import * as JobMapping from "./JobMapping.ts"
@@ -27,6 +32,8 @@ type PrepareJob = Extract<HookInput, { readonly command: "prepare_job" }>
 /** The machine that the hook runs on. */
 export interface Host {
   readonly arch: string
+  /** The hook's own file. */
+  readonly program: string
 }
 
 /** Writes the response last: without it the runner fails the job. */
@@ -66,20 +73,58 @@ export const prepareJob = Effect.fnUntraced(function* (
   )
   for (const warning of settings.warnings) yield* hook.say("warn", warning)
   const { container, services } = input.args
+  const published =
+    container === undefined ? yield* publish(config, mapped.servicePorts, host, hook) : { ports: mapped.servicePorts }
+  const { listener } = published
   yield* HookResponse.write(
     input.responseFile,
     HookResponse.forJob({
-      state: HookState.encode({ handle, runner }),
+      state: HookState.encode({ handle, runner, ...(listener === undefined ? {} : { listener }) }),
       hasContainer: container !== undefined,
       image: mapped.spec.container?.image ?? "",
       ports: mapped.spec.container?.ports ?? [],
       services: services.map(({ image }, index) => ({
         image: image ?? "",
-        ports: HookResponse.portsOf(mapped.servicePorts[index] ?? [])
+        ports: HookResponse.portsOf(published.ports[index] ?? [], container === undefined)
       })),
       isAlpine: HookResponse.isAlpine(facts, host.arch, musl)
     })
+  ).pipe(Effect.onError(() => (listener === undefined ? Effect.void : Forwarder.stop(listener))))
+})
+
+/** Services of a job without a container: the ports at which they are on the runner, and who listens there. */
+const publish = Effect.fnUntraced(function* (
+  config: HookConfig,
+  servicePorts: ReadonlyArray<ReadonlyArray<Port>>,
+  host: Host,
+  hook: HookProcess
+): Effect.fn.Return<
+  { readonly ports: ReadonlyArray<ReadonlyArray<Port>>; readonly listener?: typeof Forwarder.Listener.Type },
+  BackendError,
+  KubeClient
+> {
+  const wanted = servicePorts.flat().filter(({ protocol }) => protocol === "tcp")
+  if (wanted.length < servicePorts.flat().length) {
+    yield* hook.say("warn", "UDP ports of services are not known on the runner: give the job a container to use them.")
+  }
+  if (wanted.length === 0) return { ports: servicePorts.map(() => []) }
+  const kube = yield* KubeClient
+  const pod = yield* Effect.mapError(
+    kube.request({ verb: "get", resource: KubeResource.pods, name: HookNames.jobPod(config.podName) }),
+    BackendErrors.fromKubeError
   )
+  const forwarded = wanted.map(({ container, host = 0 }) => ({ container, host }))
+  const { listener, ports } = yield* Forwarder.start(host.program, pod.status?.podIP ?? "", forwarded)
+  const published = wanted.map(({ container }, index) => new Port({ container, host: ports[index] ?? 0 }))
+  return {
+    listener,
+    ports: servicePorts.map((own) =>
+      own.flatMap((port) => {
+        const index = wanted.indexOf(port)
+        return published[index] ?? []
+      })
+    )
+  }
 })
 
 /** Directories that kubelet would make for itself, and the runner could not write to. */
