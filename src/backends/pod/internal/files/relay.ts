@@ -1,0 +1,84 @@
+/**
+ * Hands an archive on to a pod as it comes: checked, without what must not arrive there, with a last entry of ours that proves its end.
+ */
+import { Buffer } from "node:buffer"
+import * as Effect from "effect/Effect"
+import { BackendError, StorageFailed } from "../../../../domain/JobError.ts"
+import { safePath } from "./safePath.ts"
+import type { TarEvent } from "./TarReader.ts"
+import { encodeHeader, endOfArchive, paddingOf, type TarHeader, withMode } from "./tarFormat.ts"
+
+/**
+ * `kept`: as in the archive. `shared`: every user of the pod may read and write, and run what its owner may run.
+ */
+export type Modes = "kept" | "shared"
+
+export interface Relay {
+  /** What of these events is to be sent. */
+  readonly take: (events: ReadonlyArray<TarEvent>) => Effect.Effect<Buffer, BackendError>
+  /** What is to be sent last. Fails if the archive has no end. */
+  readonly end: Effect.Effect<Buffer, BackendError>
+  readonly counts: () => { readonly entries: number; readonly bytes: number }
+}
+
+/** `mark`: path of the last entry. */
+export const makeRelay = (modes: Modes, mark: string, operation: string): Relay => {
+  let entries = 0
+  let bytes = 0
+  let dropped = false
+  let padding = 0
+  let ended = false
+  const refuse = (detail: string) =>
+    new BackendError({ reason: new StorageFailed({ operation, detail, transient: false }) })
+
+  const take = (events: ReadonlyArray<TarEvent>) =>
+    Effect.suspend(() => {
+      const parts: Array<Buffer> = []
+      for (const event of events) {
+        switch (event._tag) {
+          case "Entry": {
+            const path = safePath(event.header.path)
+            if (path === undefined) {
+              return Effect.fail(refuse(`the path ${JSON.stringify(event.header.path)} leads out of the directory`))
+            }
+            // The directory itself is there, and may belong to another user; what is neither file nor link was not asked for.
+            dropped = path === "" || event.header.type === "Other"
+            if (dropped) break
+            entries++
+            padding = paddingOf(event.header.size)
+            parts.push(modes === "kept" ? event.blocks : withMode(event.blocks, sharedMode(event.header)))
+            break
+          }
+          case "Body":
+            if (!dropped) parts.push(event.bytes)
+            break
+          case "EntryEnd":
+            if (!dropped && padding > 0) parts.push(zeros.subarray(0, padding))
+            break
+          case "End":
+            ended = true
+            break
+          case "Invalid":
+            return Effect.fail(refuse(`the archive cannot be read: ${event.detail}`))
+        }
+      }
+      const all = Buffer.concat(parts)
+      bytes += all.length
+      return Effect.succeed(all)
+    })
+
+  const end = Effect.suspend(() => {
+    if (!ended) return Effect.fail(refuse("the archive ends too soon"))
+    const header = encodeHeader({ path: mark, type: "File", size: 0, mode: 0o600, mtime: 0, target: "" })
+    return Effect.succeed(Buffer.concat([header, endOfArchive]))
+  })
+
+  return { take, end, counts: () => ({ entries, bytes }) }
+}
+
+const zeros = Buffer.alloc(512)
+
+const sharedMode = ({ mode, type }: TarHeader): number => {
+  if (type === "Directory") return mode | 0o777
+  return type === "File" ? mode | 0o666 | (mode & 0o100 ? 0o111 : 0) : mode
+}
