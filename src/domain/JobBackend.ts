@@ -21,6 +21,7 @@ import * as Stream from "effect/Stream"
 import type { BackendDriver, DriverEnvironment } from "./BackendDriver.ts"
 import { type Capabilities, missingFor, missingForStep } from "./Capabilities.ts"
 import { EnvironmentHandle } from "./EnvironmentHandle.ts"
+import { within } from "./internal/within.ts"
 import type { JobSpec } from "./Job.ts"
 import type { JobEnvironment, RunningStep } from "./JobEnvironment.ts"
 import { BackendDefect, BackendError, fail, HandleRejected, ReleaseFailed, TimedOut, Unsupported } from "./JobError.ts"
@@ -239,28 +240,6 @@ const guarded = Effect.fnUntraced(function* (
 })
 
 const lookAround = Duration.seconds(5)
-
-/**
- * Runs an effect in a fiber of its own for at most so long. Unlike `Effect.timeout` it also works inside a finalizer, and does not
- * wait for an effect that cannot be interrupted.
- */
-const within = <A>(effect: Effect.Effect<A>, duration: Duration.Duration, otherwise: A): Effect.Effect<A> =>
-  Effect.gen(function* () {
-    const done = yield* Deferred.make<A>()
-    const options = { startImmediately: true, uninterruptible: false } as const
-    const work = yield* Effect.forkDetach(
-      Effect.onExit(effect, (exit) => Deferred.done(done, exit)),
-      options
-    )
-    const timer = yield* Effect.forkDetach(
-      Effect.andThen(Effect.sleep(duration), Deferred.succeed(done, otherwise)),
-      options
-    )
-    const result = yield* Deferred.await(done)
-    timer.interruptUnsafe()
-    work.interruptUnsafe()
-    return result
-  })
 
 const randomName = (job: string): Effect.Effect<string> =>
   Effect.map(Random.nextIntBetween(0, 0xffff_ffff), (id) => {

@@ -37,8 +37,8 @@ export interface RunningStep {
    * Everything that the step writes: every byte once, in order within each of the two streams, also across lost
    * connections.
    *
-   * It ends when the step has ended. Pulling slowly slows the step down, not the memory up; so somebody must pull, else a
-   * step that writes much never ends. To be run once.
+   * It ends when the step has ended. Pulling slowly slows the step down, or fills the environment's disk, never this process's
+   * memory; so somebody must pull, else the end of a step that writes much is never seen. To be run once.
    */
   readonly output: Stream.Stream<OutputChunk, BackendError>
   /**
@@ -72,6 +72,8 @@ export interface EnvironmentFacts {
   readonly libc: "glibc" | "musl" | "unknown"
   /** Absolute path of the workspace, as steps see it. */
   readonly workspace: string
+  /** Absolute path of a directory for temporary files, gone with the environment; left out, steps have only their own `TMPDIR`, or /tmp. */
+  readonly temp?: string
   readonly services: ReadonlyArray<ServiceFacts>
 }
 

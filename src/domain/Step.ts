@@ -36,7 +36,7 @@ export class ScriptStep extends Schema.TaggedClass<ScriptStep>()("ScriptStep", {
   script: Schema.String,
   /**
    * Command line of the interpreter, words as `sh` reads them; `{0}` stands for the path of the script file and is appended
-   * if it is missing. Default `sh -e {0}`.
+   * if it is missing, unless the script is empty: then the shell is the whole command. Default `sh -e {0}`.
    */
   shell: Schema.NonEmptyString.pipe(defaulted("sh -e {0}")),
   env: EnvVars.pipe(defaulted({})),

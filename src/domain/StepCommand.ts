@@ -12,13 +12,15 @@ import type { ScriptStep, Step } from "./Step.ts"
  *
  * **Details**
  *
- * The shell's words are for `sh` to read, as GitHub's `shell:` is; the path is quoted.
+ * The shell's words are for `sh` to read, as GitHub's `shell:` is; the path is quoted. An empty script is not appended: the shell
+ * is then the whole command.
  *
  * @category getters
  */
 export const commandLine = (step: ScriptStep, scriptPath: string): string => {
   const path = Result.getOrThrow(CommandLine.quote(scriptPath))
-  return step.shell.includes("{0}") ? step.shell.replaceAll("{0}", () => path) : `${step.shell} ${path}`
+  if (step.shell.includes("{0}")) return step.shell.replaceAll("{0}", () => path)
+  return step.script === "" ? step.shell : `${step.shell} ${path}`
 }
 
 /**
@@ -45,7 +47,11 @@ export const variables = (
  *
  * @category getters
  */
-export const workingDirectory = (spec: JobSpec, step: ScriptStep, workspace: string): string => {
+export const workingDirectory = (
+  spec: Pick<JobSpec, "workingDirectory">,
+  step: ScriptStep,
+  workspace: string
+): string => {
   const directory = step.workingDirectory ?? spec.workingDirectory
   return directory === undefined ? workspace : directory.startsWith("/") ? directory : `${workspace}/${directory}`
 }

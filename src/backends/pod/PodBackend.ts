@@ -1,0 +1,378 @@
+/**
+ * Jobs in Kubernetes: one pod for each, with the job's container and its services; container steps in pods of their own.
+ *
+ * **Details**
+ *
+ * - Files reach the pods through a claim that this machine shares with them, or travel over exec (`Options.sharing`).
+ * - A step is detached from whoever follows it, so that a lost connection is no lost step (`Options.transport`).
+ * - Everything carries the environment's and the owner's label; what nobody releases ends by its deadline, and goes with its owner
+ *   reference.
+ *
+ * @example
+ *
+ * ```ts
+ * const backend = PodBackend.layer({ namespace: "ci" }).pipe(Layer.provide(KubeClient.layer()))
+ * ```
+ */
+import * as Path from "node:path"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { BackendDriver, DriverEnvironment } from "../../domain/BackendDriver.ts"
+import type { Capabilities } from "../../domain/Capabilities.ts"
+import { Mount } from "../../domain/Container.ts"
+import type { EnvironmentHandle } from "../../domain/EnvironmentHandle.ts"
+import type { JobSpec } from "../../domain/Job.ts"
+import { fromDriver, JobBackend } from "../../domain/JobBackend.ts"
+import type { Completion, ServiceFacts } from "../../domain/JobEnvironment.ts"
+import { BackendError, EnvironmentLost, fail, Unsupported } from "../../domain/JobError.ts"
+import { emit } from "../../domain/JobEvent.ts"
+import * as StepCommand from "../../domain/StepCommand.ts"
+import { fromKubeError } from "../kubernetes/BackendErrors.ts"
+import { KubeClient } from "../kubernetes/KubeClient.ts"
+import * as KubeResource from "../kubernetes/KubeResource.ts"
+import * as channels from "./internal/channels.ts"
+import { readFacts } from "./internal/containerFacts.ts"
+import { startContainerStep } from "./internal/containerStep.ts"
+import { makeCopying } from "./internal/copying.ts"
+import { makeExecTransport } from "./internal/execTransport.ts"
+import { planMounts } from "./internal/mountPlan.ts"
+import * as podData from "./internal/podData.ts"
+import { runScript } from "./internal/podExec.ts"
+import * as podScripts from "./internal/podScripts.ts"
+import { makePodWatch } from "./internal/podWatch.ts"
+import { awaitPod, logTail } from "./internal/readiness.ts"
+import * as releasing from "./internal/releasing.ts"
+import type { JobPod } from "./internal/StepTransport.ts"
+import { scriptName, stepProgram } from "./internal/stepProgram.ts"
+import { greeting, makeVolumeTransport, secretName } from "./internal/volumeTransport.ts"
+import { type Identity, jobManifests } from "./PodManifest.ts"
+import { custodyAnnotation, environmentLabel, jobContainer } from "./PodNames.ts"
+import type { Options, PodManifest } from "./PodOptions.ts"
+import { howItEnded, lossOf } from "./PodStatus.ts"
+
+/** Where steps work, if the job does not say. */
+const workspacePath = "/workspace"
+
+/** How long a container that runs may take to answer through the volume, before it counts as out of its reach. */
+const greetingTime = Duration.seconds(2)
+
+/** How long the pod's status may lag behind the end of its container (1.2 s were seen). */
+const statusLag = Duration.seconds(4)
+
+const capabilitiesOf = (options: Options): Capabilities => ({
+  // Services alone, and container steps beside them; a script step is refused where there is no container for it.
+  hostJobs: true,
+  containerJobs: true,
+  containerSteps: true,
+  serviceImages: true,
+  serviceCommands: false,
+  workspaces: options.sharing?._tag === "Claim" ? ["in-place", "copy"] : ["copy"],
+  volumes: true,
+  handOver: true,
+  runToCompletion: false
+})
+
+/** @category constructors */
+export const make = Effect.fnUntraced(function* (
+  options: Options = {}
+): Effect.fn.Return<JobBackend["Service"], never, KubeClient | Scope.Scope> {
+  const kube = yield* KubeClient
+  const namespace = options.namespace ?? kube.namespace
+  const sharing = options.sharing ?? { _tag: "Copy" }
+  const watch = yield* makePodWatch(kube, namespace, options.vigilance === "on-demand" ? undefined : environmentLabel)
+  const copying = yield* makeCopying(options)
+
+  const identityOf = (environment: string, owner: string): Identity => ({
+    environment,
+    owner,
+    options,
+    secretName: (id) => options.childName?.(environment, "secret", id) ?? `${environment.slice(0, 230)}-secret-${id}`
+  })
+
+  const createPod = Effect.fnUntraced(function* (
+    manifests: Exclude<ReturnType<typeof jobManifests>, { readonly _tag: string }>
+  ) {
+    yield* Effect.forEach(
+      manifests.secrets,
+      (body) => kube.request({ verb: "create", resource: KubeResource.secrets, namespace, body }),
+      { concurrency: "unbounded" }
+    )
+    return yield* kube.request({ verb: "create", resource: KubeResource.pods, namespace, body: manifests.pod })
+  }, Effect.mapError(fromKubeError))
+
+  const create = Effect.fnUntraced(function* (spec: JobSpec, environment: string) {
+    const { container, workspace } = spec
+    if (container === undefined && spec.services.length === 0) {
+      return yield* fail(
+        new Unsupported({
+          backend: "pod",
+          feature: "jobs without a container and without services",
+          hint: "Give the job a container with an image."
+        })
+      )
+    }
+    const mounts = [
+      ...(container?.mounts ?? []),
+      ...(workspace?.mode === "in-place"
+        ? [new Mount({ source: Path.resolve(workspace.path), target: workspacePath })]
+        : [])
+    ]
+    const ownWorkspace =
+      workspace?.mode === "copy" || (workspace === undefined && spec.workingDirectory?.startsWith("/") !== true)
+    const plan = planMounts({ mounts, volumes: spec.volumes, podVolumes: options.volumes ?? [], sharing })
+    const channel = yield* channels.open({
+      options,
+      sharing,
+      environment,
+      owner: spec.owner,
+      usable: container !== undefined && container.entryPoint === undefined
+    })
+    yield* channels.makeSources(plan, mounts)
+    const secretIds = yield* Effect.all(Array.from({ length: 2 + spec.services.length }, () => shortId))
+    const manifests = jobManifests(
+      container === undefined ? spec : { ...spec, container: { ...container, mounts } },
+      identityOf(environment, spec.owner),
+      plan,
+      { secretIds, workspace: workspacePath, ownWorkspace, channel: channel?.subPath }
+    )
+    if ("_tag" in manifests) return yield* fail(manifests)
+
+    const told = (reason: string) => emit({ _tag: "Waiting", job: spec.name, phase: "provision", reason })
+    const created = yield* createPod(manifests)
+    const ready = awaitPod({ kube, watch, namespace, pod: created, roles: manifests.roles, grace: options, told })
+    const local = channel?.local
+    const { greeted, pod } = yield* local === undefined
+      ? Effect.map(ready, (pod) => ({ pod, greeted: undefined }))
+      : heardOrReady(ready, local, spec.services.length > 0, created)
+    if (options.transport === "volume" && greeted === undefined) return yield* fail(unheard)
+
+    const place = { namespace, pod: environment, container: jobContainer }
+    const facts =
+      greeted ??
+      (container === undefined
+        ? ""
+        : yield* Effect.map(
+            Effect.mapError(runScript(kube, place, podScripts.facts), fromKubeError),
+            ({ stdout }) => stdout
+          ))
+    const data = new podData.PodData({
+      version: 1,
+      namespace,
+      pod: environment,
+      uid: created.metadata?.uid ?? "",
+      ...(pod.status?.podIP === undefined ? {} : { address: pod.status.podIP }),
+      image: container?.image ?? "",
+      ...(greeted === undefined || local === undefined ? {} : { channel: local }),
+      facts: {
+        ...readFacts(facts),
+        workspace: ownWorkspace || workspace !== undefined ? workspacePath : (spec.workingDirectory ?? workspacePath),
+        services: spec.services.map(
+          ({ name, ports }): ServiceFacts => ({
+            name,
+            // Steps share the pod's network, where the service's name is an alias of it.
+            host: "localhost",
+            ports: Object.fromEntries(ports.map(({ container }) => [String(container), String(container)]))
+          })
+        )
+      },
+      ...(spec.workingDirectory === undefined ? {} : { workingDirectory: spec.workingDirectory }),
+      mounts,
+      volumes: spec.volumes,
+      stopGrace: Duration.toMillis(spec.timeouts.stopGrace),
+      deadline: Duration.toSeconds(spec.timeouts.total)
+    })
+    if (container !== undefined) {
+      yield* copying.fill(place, environment, plan.copied, told)
+      if (workspace?.mode === "copy")
+        yield* copying.fill(place, environment, [{ source: Path.resolve(workspace.path), target: workspacePath }], told)
+    }
+    return opened(environment, spec.owner, data, spec.name)
+  })
+
+  /** Volume first: a supervisor that answers runs. Only services have to be asked for, too. */
+  const heardOrReady = (
+    ready: Effect.Effect<PodManifest, BackendError>,
+    local: string,
+    services: boolean,
+    created: PodManifest
+  ): Effect.Effect<{ readonly greeted: string | undefined; readonly pod: PodManifest }, BackendError> =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const hearing = yield* Effect.forkScoped(greeting(local), { startImmediately: true })
+        const heard = Fiber.join(hearing)
+        const both = Effect.flatMap(ready, (pod) =>
+          heard.pipe(
+            Effect.timeoutOrElse({ duration: greetingTime, orElse: () => Effect.void }),
+            Effect.map((greeted) => ({ greeted, pod }))
+          )
+        )
+        return services
+          ? yield* both
+          : yield* Effect.raceFirst(
+              Effect.map(heard, (greeted) => ({ greeted, pod: created })),
+              both
+            )
+      })
+    )
+
+  const look = (pod: string) => kube.request({ verb: "get", resource: KubeResource.pods, namespace, name: pod })
+
+  const lossNow = (pod: string, watched: string | undefined): Effect.Effect<BackendError | undefined, BackendError> =>
+    look(pod).pipe(
+      Effect.map((found) => {
+        const reason = lossOf(found, watched)
+        return reason === undefined ? undefined : new BackendError({ reason })
+      }),
+      Effect.catchReason("KubeError", "NotFound", () => Effect.succeed(new BackendError({ reason: deleted(pod) }))),
+      Effect.mapError((error) => (error instanceof BackendError ? error : fromKubeError(error)))
+    )
+
+  /** Asked after something has ended, of which the status may not know yet. */
+  const whyLost = (pod: string): Effect.Effect<BackendError | undefined, BackendError> =>
+    Effect.repeat(
+      lossNow(pod, jobContainer).pipe(
+        Effect.tap((lost) => (lost === undefined ? Effect.sleep("250 millis") : Effect.void))
+      ),
+      { until: (lost) => lost !== undefined }
+    ).pipe(Effect.timeoutOrElse({ duration: statusLag, orElse: () => Effect.void }))
+
+  const opened = (environment: string, owner: string, data: podData.PodData, job: string): DriverEnvironment => {
+    const hosted = data.image !== ""
+    const jobPod: JobPod = {
+      namespace,
+      pod: data.pod,
+      container: jobContainer,
+      whyLost: whyLost(data.pod)
+    }
+    const transport =
+      data.channel === undefined ? makeExecTransport(kube, jobPod) : makeVolumeTransport(data.channel, jobPod)
+    const setting = { workingDirectory: data.workingDirectory }
+    const stopGrace = Duration.millis(data.stopGrace)
+
+    const start: DriverEnvironment["start"] = Effect.fnUntraced(function* (step) {
+      if (step._tag === "ContainerStep") {
+        return yield* startContainerStep(
+          { kube, namespace, watch, options, sharing, copying, identity: identityOf(environment, owner), data, job },
+          step
+        )
+      }
+      if (!hosted) {
+        return yield* fail(
+          new Unsupported({
+            backend: "pod",
+            feature: "script steps in a job that has only services",
+            hint: "Give the job a container with an image."
+          })
+        )
+      }
+      const id = yield* secretName
+      const main = yield* stepProgram(step, {
+        id,
+        workingDirectory: StepCommand.workingDirectory(setting, step, data.facts.workspace),
+        filePath: (name) => transport.pathOf(id, name)
+      })
+      const travelling = yield* copying.forStep(environment, data)
+      const running = yield* transport.start({
+        id,
+        main,
+        files: [...(step.script === "" ? [] : [{ name: scriptName, content: step.script }]), ...step.files],
+        collect: step.files.filter(({ collect }) => collect).map(({ name }) => name),
+        merged: step.stderr === "with-stdout",
+        stopGrace,
+        uploads: travelling.uploads,
+        returning: travelling.returning
+      })
+      return { ...running, exitCode: yield* travelling.thenReturn(running) }
+    })
+
+    return {
+      facts: data.facts,
+      data: podData.encode(data),
+      start,
+      completion:
+        options.vigilance === "on-demand" ? Effect.never : lossOfPod(data.pod, hosted ? jobContainer : undefined, job),
+      handOver: options.custody === "handed-over" ? Effect.void : markHandedOver(data.pod)
+    }
+  }
+
+  /** Waits for the loss of a pod; the end of a service is told meanwhile. */
+  const lossOfPod = (
+    pod: string,
+    watched: string | undefined,
+    job: string
+  ): Effect.Effect<Completion, BackendError> => {
+    const ended = new Set<string>()
+    return watch.follow(pod).pipe(
+      Stream.mapError(fromKubeError),
+      Stream.mapEffect(
+        Effect.fnUntraced(function* (sight) {
+          if (sight === "Gone") return yield* fail(deleted(pod))
+          const reason = lossOf(sight, watched)
+          if (reason !== undefined) return yield* fail(reason)
+          for (const { name, state } of sight.status?.containerStatuses ?? []) {
+            if (state?.terminated === undefined || name === watched || ended.has(name)) continue
+            ended.add(name)
+            const log = yield* logTail(kube, namespace, pod, name)
+            const message = `The service ${name} ${howItEnded(state.terminated)}${log.map((line) => `\n  ${name} | ${line}`).join("")}`
+            yield* emit({ _tag: "Warning", job, message })
+          }
+        })
+      ),
+      Stream.runDrain,
+      Effect.andThen(Effect.never)
+    )
+  }
+
+  const markHandedOver = (pod: string) =>
+    kube
+      .request({
+        verb: "patch",
+        resource: KubeResource.pods,
+        namespace,
+        name: pod,
+        body: { metadata: { annotations: { [custodyAnnotation]: "handed-over" } } }
+      })
+      .pipe(Effect.mapError(fromKubeError), Effect.asVoid)
+
+  const attach = Effect.fnUntraced(function* (handle: EnvironmentHandle) {
+    const data = yield* podData.decode(handle.data)
+    if (options.vigilance !== "on-demand") {
+      const lost = yield* lossNow(data.pod, data.image === "" ? undefined : jobContainer)
+      if (lost !== undefined) return yield* lost
+    }
+    return opened(handle.environment, handle.owner, data, "")
+  })
+
+  const where = { kube, namespace, options, sharing }
+  const driver: BackendDriver = {
+    name: "pod",
+    capabilities: capabilitiesOf(options),
+    ...(options.nameOf === undefined ? {} : { nameOf: options.nameOf }),
+    create,
+    attach,
+    destroy: (selector) => releasing.destroy(where, selector),
+    list: (selector) => releasing.list(where, selector),
+    removalCommand: (environment) => releasing.removalCommand(where, environment)
+  }
+  return fromDriver(driver)
+})
+
+/** @category layers */
+export const layer = (options?: Options): Layer.Layer<JobBackend, never, KubeClient> =>
+  Layer.effect(JobBackend, make(options))
+
+// internal
+
+const shortId = Effect.map(secretName, (name) => name.slice(0, 8))
+
+const deleted = (pod: string) => new EnvironmentLost({ cause: "Deleted", detail: `the pod ${pod} was deleted` })
+
+const unheard = new Unsupported({
+  backend: "pod",
+  feature: "volume transport here: the pod runs, but is not heard through the shared volume",
+  hint: "It may be on another node, or the volume on a network file system: use the transport `auto` or `exec`."
+})

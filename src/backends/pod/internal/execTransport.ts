@@ -1,0 +1,248 @@
+/**
+ * Steps over exec: works wherever exec works, through any proxy.
+ *
+ * **Details**
+ *
+ * The step is detached in the pod; the connection only follows it. A connection that ends without the step's end is opened again where the
+ * last one ended, so that no byte is lost and none comes twice. To launch is idempotent: the step's directory is made by whoever is first.
+ */
+import { randomBytes } from "node:crypto"
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Queue from "effect/Queue"
+import * as Stream from "effect/Stream"
+import { within } from "../../../domain/internal/within.ts"
+import type { OutputChunk } from "../../../domain/JobEnvironment.ts"
+import { BackendError, EnvironmentLost, fail, StepStartFailed } from "../../../domain/JobError.ts"
+import { fromKubeError } from "../../kubernetes/BackendErrors.ts"
+import type { KubeClient } from "../../kubernetes/KubeClient.ts"
+import { KubeError } from "../../kubernetes/KubeError.ts"
+import { openScript, runScript } from "./podExec.ts"
+import * as podScripts from "./podScripts.ts"
+import type { JobPod, StepRequest, StepTransport, TransportStep } from "./StepTransport.ts"
+import { makeTrailerReader, type Trailer } from "./trailer.ts"
+
+const steps = `${podScripts.stateDirectory}/steps`
+const { quote } = podScripts
+
+/** How long to go on trying while no connection works. */
+const patience = Duration.minutes(5)
+
+export const makeExecTransport = (kube: KubeClient["Service"], pod: JobPod): StepTransport => {
+  const place = { namespace: pod.namespace, pod: pod.pod, container: pod.container }
+
+  const start = Effect.fnUntraced(function* (request: StepRequest) {
+    const directory = `${steps}/${request.id}`
+    const token = yield* Effect.sync(() => `\u001e${randomBytes(16).toString("hex")}`)
+    const exit = Deferred.makeUnsafe<Trailer, BackendError>()
+    const started = Deferred.makeUnsafe<void, BackendError>()
+    const queue = yield* Queue.bounded<OutputChunk, Cause.Done | BackendError>(32)
+    const received = { stdout: 0, stderr: 0 }
+    /** The step has ended, or never was: there is nothing to stop. */
+    let over = false
+
+    const scriptFor = () =>
+      `${received.stdout + received.stderr === 0 && !Deferred.isDoneUnsafe(started) ? launch(request, directory, token) : ""}${podScripts.follow(
+        {
+          directory,
+          token,
+          ...received,
+          merged: request.merged,
+          collect: request.collect,
+          returned: request.returning
+        }
+      )}`
+
+    /** One connection; its trailer if it came that far, else why not. */
+    const connection = Effect.fnUntraced(function* () {
+      const reader = makeTrailerReader(token)
+      const said: Array<string> = []
+      const process = yield* openScript(kube, place, scriptFor())
+      yield* Stream.runForEach(process.output, ({ bytes, stream }) => {
+        const own = stream === "stdout" ? reader.push(bytes) : bytes
+        if (stream === "stderr" && !reader.started) said.push(Buffer.from(bytes).toString("utf8"))
+        if (reader.started) Deferred.doneUnsafe(started, Effect.void)
+        if (own.length === 0 || (stream === "stderr" && !reader.started)) return Effect.void
+        received[stream] += own.length
+        return Queue.offer(queue, { stream, bytes: own })
+      })
+      const code = yield* process.exitCode
+      return { trailer: reader.trailer, code, said: said.join("").trim() }
+    })
+
+    const pump = Effect.gen(function* () {
+      let failures = 0
+      let workedAt = yield* Clock.currentTimeMillis
+      for (;;) {
+        const before = received.stdout + received.stderr
+        const result = yield* Effect.exit(Effect.scoped(connection()))
+        if (Exit.isSuccess(result)) {
+          const { code, said, trailer } = result.value
+          if (trailer !== undefined && trailer.end !== "lost") return trailer
+          if (code === notStarted) {
+            return yield* fail(
+              new StepStartFailed({ detail: said === "" ? "its files could not be written" : said, transient: false })
+            )
+          }
+          const lost = yield* pod.whyLost
+          if (lost !== undefined) return yield* lost
+          if (trailer !== undefined) return yield* fail(unexplained)
+          // Somebody ended the follower only: the step may still run.
+        } else {
+          const error = yield* errorOf(result.cause)
+          if (!mayHeal(error)) return yield* (yield* pod.whyLost) ?? fromKubeError(error)
+          // Reconnecting tells whether the pod is there; asking every time would double the calls.
+          if (failures > 0) {
+            const lost = yield* Effect.orElseSucceed(pod.whyLost, () => undefined)
+            if (lost !== undefined) return yield* lost
+          }
+          const now = yield* Clock.currentTimeMillis
+          if (now - workedAt > Duration.toMillis(patience)) return yield* fromKubeError(error)
+          yield* Effect.logDebug(`Following the step again: ${error.message}`)
+        }
+        if (received.stdout + received.stderr > before) {
+          failures = 0
+          workedAt = yield* Clock.currentTimeMillis
+        }
+        yield* Effect.sleep(Math.min(2000, 50 * 2 ** Math.min(failures++, 8)))
+      }
+    })
+
+    yield* Effect.addFinalizer(() => (over ? Effect.void : within(stop, grace(request), undefined)))
+    const stop = Effect.ignore(
+      runScript(kube, place, `${podScripts.stop}`, [directory, marker(request), String(tenths(request))])
+    )
+    yield* Effect.forkScoped(
+      Effect.onExit(pump, (ended) => {
+        over = Exit.isSuccess(ended) || !Cause.hasInterruptsOnly(ended.cause)
+        Deferred.doneUnsafe(exit, ended)
+        // A start that has not happened must not be waited for.
+        Deferred.doneUnsafe(started, Effect.asVoid(ended))
+        return Exit.match(ended, {
+          onSuccess: () => Queue.end(queue),
+          onFailure: (cause) => Queue.failCause(queue, cause)
+        })
+      }),
+      { startImmediately: true }
+    )
+    yield* Deferred.await(started)
+    if (Deferred.isDoneUnsafe(exit)) {
+      const trailer = yield* Deferred.await(exit)
+      if (trailer.end === "refused") return yield* fail(refusal(trailer))
+    }
+
+    const step: TransportStep = {
+      output: Stream.ensuring(Stream.fromQueue(queue), discard(queue)),
+      exitCode: Effect.flatMap(Deferred.await(exit), (trailer) => {
+        switch (trailer.end) {
+          case "refused":
+            return fail(refusal(trailer))
+          case "lost":
+            return fail(unexplained)
+          default:
+            return Effect.succeed(trailer.end)
+        }
+      }),
+      signal: (name) =>
+        Effect.suspend(() =>
+          Deferred.isDoneUnsafe(exit)
+            ? Effect.void
+            : runScript(kube, place, podScripts.signal, [directory, marker(request), name.slice(3)]).pipe(
+                Effect.mapError(fromKubeError),
+                Effect.asVoid
+              )
+        ),
+      files: Effect.map(
+        Deferred.await(exit),
+        ({ files }) =>
+          new Map(
+            request.collect.flatMap((name) => {
+              const content = files.get(name)
+              return content === undefined ? [] : [[name, Buffer.from(content).toString("utf8")] as const]
+            })
+          )
+      ),
+      returned: Effect.map(
+        Deferred.await(exit),
+        ({ files }) => new Map([...files].filter(([name]) => name.startsWith("/")))
+      )
+    }
+    return step
+  })
+
+  return { kind: "exec", pathOf: (id, name) => `${steps}/${id}/files/${name}`, start }
+}
+
+/** The exit code by which the launch says that nothing was started. */
+const notStarted = 97
+
+const marker = (request: StepRequest) => `${podScripts.markerVariable}=${request.id}`
+
+const tenths = (request: StepRequest) => Math.ceil(Duration.toMillis(request.stopGrace) / 100)
+
+/** Beyond the grace: what the stop itself needs, on a slow connection. */
+const grace = (request: StepRequest) => Duration.sum(request.stopGrace, Duration.seconds(15))
+
+const launch = (request: StepRequest, directory: string, token: string): string => `
+{ command -v find >/dev/null && find ${steps} -mindepth 2 -name code -mmin +10 -exec sh -c 'for c; do rm -rf "\${c%/code}"; done' _ {} + & } >/dev/null 2>&1
+mkdir -p ${steps} || exit ${notStarted}
+if mkdir ${directory} 2>/dev/null; then
+  ( umask 077; set -e; cd ${directory}
+    mkdir files; : >out; : >err; ${request.merged ? ": >merged" : ""}
+    ${request.uploads.map(({ content, name }) => `mkdir -p ${quote(parent(name))}; printf '%s' ${quote(content)} >${quote(name)}`).join("\n    ")}
+    ${request.files.map(({ content, name }) => `printf '%s' ${quote(content)} >files/${quote(name)}`).join("\n    ")}
+    printf '%s' ${quote(request.main)} >main
+    printf '%s' ${quote(podScripts.run)} >run
+  ) || { rm -rf ${directory}; exit ${notStarted}; }
+  detached() { if command -v setsid >/dev/null 2>&1; then setsid setsid "$@"; else "$@" & fi; }
+  detached sh ${directory}/run ${directory} </dev/null >/dev/null 2>&1
+fi
+i=0; while [ ! -e ${directory}/pid ] && [ ! -e ${directory}/code ] && [ $i -lt 500 ]; do i=$((i+1)); sleep 0.01 2>/dev/null || sleep 1; done
+if [ -e ${directory}/pid ]; then printf '%s started\\n' ${quote(token)}; fi
+`
+
+const parent = (path: string) => path.slice(0, Math.max(1, path.lastIndexOf("/")))
+
+const refusal = ({ files }: Trailer) =>
+  new StepStartFailed({
+    detail: Buffer.from(files.get(".refused") ?? [])
+      .toString("utf8")
+      .trim(),
+    transient: false
+  })
+
+const unexplained = new EnvironmentLost({
+  cause: "Unknown",
+  detail: "the shell that waits for the step was killed, and its exit code with it"
+})
+
+/** Whether to connect again may help. */
+const mayHeal = ({ reason }: KubeError): boolean =>
+  reason._tag === "ConnectionLost" ||
+  reason._tag === "Unavailable" ||
+  reason._tag === "TooManyRequests" ||
+  reason._tag === "TimedOut" ||
+  reason._tag === "Unauthorized"
+
+const errorOf = (cause: Cause.Cause<KubeError | BackendError>): Effect.Effect<KubeError, BackendError> =>
+  Effect.matchCauseEffect(Effect.failCause(cause), {
+    onFailure: (cause): Effect.Effect<KubeError, BackendError> => {
+      const error = cause.reasons.find((reason) => reason._tag === "Fail")?.error
+      if (error instanceof KubeError) return Effect.succeed(error)
+      return error instanceof BackendError ? Effect.fail(error) : Effect.failCause(cause as Cause.Cause<never>)
+    },
+    onSuccess: Effect.succeed
+  })
+
+/** Whoever stops reading must not keep the step's end from being seen. */
+const discard = (queue: Queue.Queue<OutputChunk, Cause.Done | BackendError>) =>
+  Effect.asVoid(
+    Effect.forkDetach(Effect.ignore(Stream.runDrain(Stream.fromQueue(queue))), {
+      startImmediately: true,
+      uninterruptible: false
+    })
+  )

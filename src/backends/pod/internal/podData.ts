@@ -1,0 +1,52 @@
+/** What a handle of an environment carries: enough for another process, even of another version, to run steps in its pod. No secrets. */
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { Mount, Volume } from "../../../domain/Container.ts"
+import { defaulted } from "../../../domain/internal/defaulted.ts"
+import { BackendError, HandleRejected } from "../../../domain/JobError.ts"
+
+const ServiceData = Schema.Struct({
+  name: Schema.String,
+  host: Schema.String,
+  ports: Schema.Record(Schema.String, Schema.String)
+})
+
+/** @internal */
+export class PodData extends Schema.Class<PodData>("jobscope/backends/pod/PodData")({
+  version: Schema.Literal(1),
+  namespace: Schema.String,
+  pod: Schema.String,
+  uid: Schema.String,
+  /** Address of the pod, for container steps. */
+  address: Schema.optionalKey(Schema.String),
+  node: Schema.optionalKey(Schema.String),
+  /** Empty for a job without a container of its own. */
+  image: Schema.String,
+  /** This machine's side of the shared volume, where the volume transport is used. */
+  channel: Schema.optionalKey(Schema.String),
+  facts: Schema.Struct({
+    os: Schema.String,
+    arch: Schema.String,
+    libc: Schema.Literals(["glibc", "musl", "unknown"]),
+    workspace: Schema.String,
+    services: Schema.Array(ServiceData)
+  }),
+  workingDirectory: Schema.optionalKey(Schema.String),
+  /** The mounts and volumes of the job's container. */
+  mounts: Schema.Array(Mount),
+  volumes: Schema.Array(Volume).pipe(defaulted([])),
+  /** Milliseconds. */
+  stopGrace: Schema.Finite,
+  /** Seconds. */
+  deadline: Schema.Finite
+}) {}
+
+const Json = Schema.toCodecJson(PodData)
+
+export const encode: (data: PodData) => Schema.Json = Schema.encodeSync(Json)
+
+export const decode = (data: Schema.Json): Effect.Effect<PodData, BackendError> =>
+  Effect.mapError(
+    Schema.decodeUnknownEffect(Json)(data),
+    (error) => new BackendError({ reason: new HandleRejected({ detail: error.message }) })
+  )

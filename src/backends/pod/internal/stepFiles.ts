@@ -1,0 +1,263 @@
+/** How the files of a container step get into its pod and back: through the claim, or by a container of ours beside it. */
+import * as Fs from "node:fs"
+import * as Path from "node:path"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { type BackendError, fail, Unsupported } from "../../../domain/JobError.ts"
+import type { ContainerStep } from "../../../domain/Step.ts"
+import { fromKubeError } from "../../kubernetes/BackendErrors.ts"
+import { jobContainer } from "../PodNames.ts"
+import type { PodManifest } from "../PodOptions.ts"
+import { stateDirectoryOf } from "./channels.ts"
+import type { Setting } from "./containerStep.ts"
+import { inPod } from "./copying.ts"
+import { pack } from "./files/Archive.ts"
+import * as LocalTree from "./files/LocalTree.ts"
+import { type MountPlan, type PodVolume, type VolumeMount, workVolume } from "./mountPlan.ts"
+import { runScript } from "./podExec.ts"
+import { quote, stateDirectory } from "./podScripts.ts"
+import { awaitPod } from "./readiness.ts"
+import { secretName } from "./volumeTransport.ts"
+
+type Container = NonNullable<PodManifest["spec"]>["containers"][number]
+type Waiting = Omit<Parameters<typeof awaitPod>[0], "pod" | "enough">
+
+export interface StepFiles {
+  /** Variables with the paths of the step's files, and where those are mounted. */
+  readonly env: Readonly<Record<string, string>>
+  readonly mounts: ReadonlyArray<VolumeMount>
+  readonly volumes: ReadonlyArray<PodVolume>
+  readonly before: ReadonlyArray<Container>
+  readonly beside: ReadonlyArray<Container>
+  /** Once the pod is created. */
+  readonly bring: (pod: PodManifest, waiting: Waiting) => Effect.Effect<void, BackendError>
+  /** Once the step's container has ended. */
+  readonly fetch: Effect.Effect<void, BackendError>
+  readonly collected: Effect.Effect<ReadonlyMap<string, string>, BackendError>
+}
+
+const filesDirectory = `${stateDirectory}/files`
+
+const variablesOf = (step: ContainerStep) =>
+  Object.fromEntries(
+    step.files.flatMap(({ name, variable }) =>
+      variable === undefined ? [] : [[variable, `${filesDirectory}/${name}`]]
+    )
+  )
+
+export const makeStepFiles = (
+  setting: Setting & { readonly name: string; readonly id: string; readonly plan: MountPlan },
+  step: ContainerStep
+): Effect.Effect<StepFiles, BackendError, Scope.Scope> =>
+  setting.sharing._tag === "Claim" ? throughClaim(setting, setting.sharing, step) : byTravel(setting, step)
+
+/** The step's own files are a directory of the claim; everything else is there already. */
+const throughClaim = Effect.fnUntraced(function* (
+  { identity, plan }: Setting & { readonly plan: MountPlan },
+  sharing: Extract<Setting["sharing"], { readonly _tag: "Claim" }>,
+  step: ContainerStep
+) {
+  const directory = Path.join(stateDirectoryOf(sharing), identity.environment, yield* secretName)
+  if (step.files.length > 0) {
+    yield* Effect.acquireRelease(
+      Effect.sync(() => {
+        Fs.mkdirSync(directory, { recursive: true })
+        Fs.chmodSync(directory, 0o777)
+        for (const { content, name } of step.files) {
+          Fs.writeFileSync(Path.join(directory, name), content)
+          Fs.chmodSync(Path.join(directory, name), 0o666)
+        }
+      }),
+      () => Effect.sync(() => Fs.rmSync(directory, { recursive: true, force: true }))
+    )
+  }
+  yield* Effect.sync(() => {
+    for (const mount of step.mounts) {
+      const planned = plan.resolve(mount)
+      if ("local" in planned && planned.local !== undefined) Fs.mkdirSync(planned.local, { recursive: true })
+    }
+  })
+  const subPath = Path.posix.join(sharing.subPath ?? "", Path.relative(sharing.root, directory))
+  const files: StepFiles = {
+    env: variablesOf(step),
+    mounts: step.files.length === 0 ? [] : [{ name: "work", mountPath: filesDirectory, subPath }],
+    volumes: [],
+    before: [],
+    beside: [],
+    bring: () => Effect.void,
+    fetch: Effect.void,
+    collected: Effect.sync(() => readCollected(step, directory))
+  }
+  return files
+})
+
+const readCollected = (step: ContainerStep, directory: string): ReadonlyMap<string, string> =>
+  new Map(
+    step.files.flatMap(({ collect, name }) => {
+      const file = Path.join(directory, name)
+      return collect && Fs.existsSync(file) ? [[name, Fs.readFileSync(file, "utf8")] as const] : []
+    })
+  )
+
+const workDirectory = `${stateDirectory}/work`
+const receiver = "jobscope-files-in"
+const sender = "jobscope-files-out"
+
+/** The job's files go from pod to pod, through this process; what the step has changed goes back, and here what the caller wants. */
+const byTravel = Effect.fnUntraced(function* (
+  {
+    copying,
+    data,
+    identity,
+    kube,
+    name,
+    namespace,
+    options,
+    plan
+  }: Setting & { readonly name: string; readonly plan: MountPlan },
+  step: ContainerStep
+) {
+  const image = data.image === "" ? options.initContainers?.[0]?.image : data.image
+  if (image === undefined) {
+    return yield* fail(
+      new Unsupported({
+        backend: "pod",
+        feature: "container steps in a job that has only services, where files have to be copied",
+        hint: "Give the job a container with an image, or share a volume with the pods."
+      })
+    )
+  }
+  const jobPlace = { namespace, pod: data.pod, container: jobContainer }
+  /** A directory of this machine, where the job's pod has it, and where the step's pod. */
+  const tops = step.mounts
+    .filter(({ source }) => source.startsWith("/"))
+    .filter(
+      ({ source }, at, all) =>
+        !all.some((other, index) => contains(other.source, source) && (other.source !== source || index < at))
+    )
+    .flatMap((mount) => {
+      const inJob = inPod(data.mounts, mount.source)
+      const planned = plan.resolve(mount)
+      const subPath = "mount" in planned ? planned.mount.subPath : undefined
+      return inJob === undefined || subPath === undefined
+        ? []
+        : [{ source: mount.source, inJob, inStep: `${workDirectory}/${subPath}` }]
+    })
+  const before = new Map<string, LocalTree.Manifest>()
+  let collected: ReadonlyMap<string, string> = new Map()
+  const helper = (helperName: string, script: string): Container => ({
+    name: helperName,
+    image,
+    command: ["sh", "-c", script],
+    volumeMounts: [
+      { name: "jobscope", mountPath: stateDirectory },
+      ...(tops.length === 0 ? [] : [{ name: workVolume, mountPath: workDirectory }])
+    ]
+  })
+  const script = (container: string, text: string) =>
+    Effect.mapError(runScript(kube, { namespace, pod: name, container }, text), fromKubeError)
+
+  const bring: StepFiles["bring"] = Effect.fnUntraced(function* (pod, waiting) {
+    yield* awaitPod({ ...waiting, pod, enough: (now) => initIsRunning(now, receiver) || mainHasBegun(now) })
+    const to = { namespace, pod: name, container: receiver }
+    for (const { inJob, inStep } of tops) {
+      yield* copying.files.transfer({
+        from: { ...jobPlace, directory: inJob },
+        select: { _tag: "All" },
+        to: { ...to, directory: inStep },
+        modes: "shared"
+      })
+    }
+    for (const { delta, directory, manifest } of yield* copying.changes(identity.environment)) {
+      const top = tops.find(({ source }) => contains(source, directory))
+      if (top === undefined) continue
+      yield* copying.files.push({
+        to: { ...to, directory: `${top.inStep}${directory.slice(top.source.length)}` },
+        archive: pack([{ root: directory, manifest, paths: [...delta.added, ...delta.changed] }]),
+        remove: delta.removed,
+        modes: "shared"
+      })
+    }
+    for (const { inStep, source } of tops)
+      before.set(source, yield* copying.files.manifest({ ...to, directory: inStep }))
+    yield* script(
+      receiver,
+      [
+        `mkdir -p ${filesDirectory} && chmod 777 ${filesDirectory}`,
+        ...step.files.map(
+          ({ content, name }) =>
+            `printf '%s' ${quote(content)} >${filesDirectory}/${quote(name)} && chmod 666 ${filesDirectory}/${quote(name)}`
+        ),
+        `: >${stateDirectory}/go`
+      ].join("\n")
+    )
+  })
+
+  const fetch = Effect.gen(function* () {
+    for (const { inJob, inStep, source } of tops) {
+      yield* copying.files.transfer({
+        from: { namespace, pod: name, container: sender, directory: inStep },
+        select: {
+          _tag: "Picked",
+          pick: (now) => {
+            const { added, changed, removed } = LocalTree.delta(before.get(source) ?? new Map(), now)
+            return { paths: [...added, ...changed], removed }
+          }
+        },
+        to: { ...jobPlace, directory: inJob },
+        modes: "shared",
+        keep: { root: source, accept: (path) => copying.isReturnedFrom(data.mounts, source, path) }
+      })
+    }
+    const wanted = step.files.filter(({ collect }) => collect)
+    if (wanted.length === 0) return
+    const told = yield* script(
+      sender,
+      wanted
+        .map(
+          ({ name }) =>
+            `p=${filesDirectory}/${quote(name)}; if [ -f "$p" ]; then z=$(wc -c <"$p"); printf '%d %s\\n' $z ${quote(name)}; head -c $z <"$p"; printf '\\n'; fi`
+        )
+        .join("\n")
+    )
+    collected = readFiles(told.stdout)
+  })
+
+  const files: StepFiles = {
+    env: variablesOf(step),
+    mounts: step.files.length === 0 ? [] : [{ name: "jobscope", mountPath: filesDirectory, subPath: "files" }],
+    volumes: [{ name: "jobscope", emptyDir: {} }],
+    before: [helper(receiver, `until [ -e ${stateDirectory}/go ]; do sleep 0.05 2>/dev/null || sleep 1; done`)],
+    beside: [helper(sender, "trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done")],
+    bring,
+    fetch,
+    collected: Effect.sync(() => collected)
+  }
+  return files
+})
+
+const contains = (outer: string, inner: string) => inner === outer || inner.startsWith(`${outer}/`)
+
+const initIsRunning = (pod: PodManifest, name: string) =>
+  pod.status?.initContainerStatuses?.some((status) => status.name === name && status.state?.running !== undefined) ===
+  true
+
+const mainHasBegun = (pod: PodManifest) =>
+  pod.status?.containerStatuses?.some(
+    ({ state }) => state?.running !== undefined || state?.terminated !== undefined
+  ) === true
+
+/** `<bytes> <name>`, the content, a line end; for each file. */
+const readFiles = (text: string): ReadonlyMap<string, string> => {
+  const bytes = Buffer.from(text)
+  const files = new Map<string, string>()
+  for (let at = 0; at < bytes.length; ) {
+    const lineEnd = bytes.indexOf(10, at)
+    if (lineEnd < 0) break
+    const [size = "0", ...name] = bytes.subarray(at, lineEnd).toString("utf8").split(" ")
+    const end = lineEnd + 1 + Number(size)
+    files.set(name.join(" "), bytes.subarray(lineEnd + 1, end).toString("utf8"))
+    at = end + 1
+  }
+  return files
+}
