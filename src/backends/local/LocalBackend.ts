@@ -191,6 +191,7 @@ export const make = Effect.fnUntraced(function* (
         arch: Process.arch,
         libc: libc(),
         workspace: record.workspace,
+        temp: paths.temp,
         services: record.services
       },
       data: { directory: paths.directory },
