@@ -2,14 +2,13 @@
  * Builds what is published: `node scripts/build.ts [--out <folder>]`, into dist unless told otherwise.
  *
  * The library is src compiled by tsc, file by file. Every program (src/programs/<name>/main.ts) is bundled as well, into
- * <name>/index.js: one minified CommonJS file that needs no node_modules and runs on Node 20, the Node of the Actions
- * runner. CommonJS, because an ESM import of node:http costs 5 to 13 ms at every start.
+ * <name>/index.js (`bundle.ts`).
  */
 import { spawnSync } from "node:child_process"
-import { chmodSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { globSync, mkdirSync, rmSync, writeFileSync } from "node:fs"
 import { basename, dirname, join, resolve } from "node:path"
 import { parseArgs } from "node:util"
-import * as esbuild from "esbuild"
+import { bundle } from "./bundle.ts"
 
 const root = dirname(import.meta.dirname)
 
@@ -19,58 +18,18 @@ const compile = (out: string) => {
   if (tsc.status !== 0) process.exit(tsc.status ?? 1)
 }
 
-/** The licences of the packages in a bundle ask to travel with it. */
-const notices = (inputs: ReadonlyArray<string>) => {
-  const folders = new Set<string>()
-  for (const input of inputs) {
-    const folder = /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+/.exec(input)?.[0]
-    if (folder !== undefined) folders.add(folder)
-  }
-  return [...folders].sort().map((folder) => {
-    const { name, version, license } = JSON.parse(readFileSync(join(root, folder, "package.json"), "utf8"))
-    const texts = globSync("{LICENSE,LICENCE,license}*", { cwd: join(root, folder) })
-    const text = texts.map((file) => readFileSync(join(root, folder, file), "utf8").trim()).join("\n\n")
-    return `${name} ${version} (${license})\n\n${text}\n`
-  })
-}
-
-const bundle = async (program: string, out: string) => {
-  const folder = join(out, program)
-  const { metafile } = await esbuild.build({
-    absWorkingDir: root,
-    entryPoints: [`src/programs/${program}/main.ts`],
-    outfile: join(folder, "index.js"),
-    bundle: true,
-    platform: "node",
-    target: "node20",
-    format: "cjs",
-    minify: true,
-    metafile: true,
-    conditions: ["@jobscope/source"],
-    // Only for exec plugins and OIDC, and 4 MB: loaded from beside the program, if it is there.
-    external: ["@kubernetes/client-node"],
-    // CommonJS has no import.meta.url; the banner makes one, because createRequire and `new URL(..)` ask for it.
-    define: { "import.meta.url": "__importMetaUrl" },
-    banner: {
-      js: '#!/usr/bin/env node\n"use strict";const __importMetaUrl=require("node:url").pathToFileURL(__filename).href;'
-    },
-    logLevel: "warning"
-  })
-  chmodSync(join(folder, "index.js"), 0o755)
-  writeFileSync(join(folder, "package.json"), '{ "type": "commonjs" }\n')
-  writeFileSync(
-    join(folder, "THIRD-PARTY-NOTICES.txt"),
-    notices(Object.keys(metafile.inputs)).join(`\n${"-".repeat(80)}\n\n`)
-  )
-  // For scripts/size.ts, which says what makes a bundle large.
-  const cache = join(root, "node_modules/.cache/jobscope")
-  mkdirSync(cache, { recursive: true })
-  writeFileSync(join(cache, `${program}.json`), JSON.stringify(metafile))
-}
+/** For scripts/size.ts, which says what makes a bundle large. */
+const cache = join(root, "node_modules/.cache/jobscope")
 
 const { values } = parseArgs({ options: { out: { type: "string", default: join(root, "dist") } } })
 const out = resolve(values.out)
 rmSync(out, { recursive: true, force: true })
 compile(out)
 const programs = globSync("src/programs/*/main.ts", { cwd: root }).map((main) => basename(dirname(main)))
-await Promise.all(programs.map((program) => bundle(program, out)))
+mkdirSync(cache, { recursive: true })
+await Promise.all(
+  programs.map(async (program) => {
+    const metafile = await bundle(program, join(out, program))
+    writeFileSync(join(cache, `${program}.json`), JSON.stringify(metafile))
+  })
+)

@@ -6,31 +6,69 @@ import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Cause from "effect/Cause"
 import * as Console from "effect/Console"
+import * as Context from "effect/Context"
 import * as CliError from "effect/cli/CliError"
 import * as Command from "effect/cli/Command"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Predicate from "effect/Predicate"
 import * as Runtime from "effect/Runtime"
 import { BackendError } from "../domain/JobError.ts"
 import * as ExitCode from "./console/ExitCode.ts"
 import { version } from "./version.ts"
 
+/**
+ * Ends a command with an exit code; all that there is to say has been said.
+ *
+ * @category error handling
+ */
+export const quiet = (code: number): Effect.Effect<never, Told> => Effect.fail(new Told({ code }))
+
+/**
+ * What a command leaves to be run after it, by a main of its own: `JobMain`, which takes over signals and the exit code.
+ *
+ * @category services
+ */
+export const Afterwards = Context.Reference<{ readonly run: (main: () => void) => Effect.Effect<void> }>(
+  "jobscope/programs/commandMain/Afterwards",
+  { defaultValue: () => ({ run: (main) => Effect.sync(main) }) }
+)
+
 /** @category running */
 export const runCommand = <Name extends string, Input, Shared, E>(
   command: Command.Command<Name, Input, Shared, E, NodeServices.NodeServices>
-): void =>
+): void => {
+  let next: (() => void) | undefined
+  const run = (main: () => void) =>
+    Effect.sync(() => {
+      next = main
+    })
   Command.run(command, { version }).pipe(
-    Effect.catchIf(
-      (error): error is E & BackendError => error instanceof BackendError,
-      (error) => Effect.andThen(Console.error(tell(error)), new Told({ code: error[Runtime.errorExitCode] }))
+    Effect.provideService(Afterwards, { run }),
+    Effect.catchIf(isOurs, (error) =>
+      Effect.andThen(Console.error(tell(error)), quiet(Runtime.getErrorExitCode(error)))
     ),
     Effect.provide(NodeServices.layer),
-    NodeRuntime.runMain({ teardown: (exit, onExit) => onExit(exitCodeOf(exit)) })
+    NodeRuntime.runMain({
+      teardown: (exit, onExit) => {
+        if (next !== undefined && Exit.isSuccess(exit)) next()
+        else onExit(exitCodeOf(exit))
+      }
+    })
   )
+}
+
+/** An error that says its exit code is meant for people; others are defects of ours, with all that there is to know. */
+const isOurs = <E>(error: E): error is E & Error =>
+  error instanceof Error &&
+  Predicate.hasProperty(error, Runtime.errorExitCode) &&
+  Runtime.getErrorReported(error) &&
+  !CliError.isCliError(error)
 
 /** For people: what, why and what to do, without a stack. */
-const tell = (error: BackendError) => `error: ${error.message}\n  ${error.advice} See ${error.anchor}`
+const tell = (error: Error): string =>
+  error instanceof BackendError ? `error: ${error.message}\n  ${error.advice} See ${error.anchor}` : error.message
 
 /** A failure that has been told already. */
 class Told extends Data.TaggedError("Told")<{ readonly code: number }> {

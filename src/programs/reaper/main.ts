@@ -1,18 +1,14 @@
 /**
  * `jobscope-reaper`: removes what killed programs left behind.
  */
-import * as Console from "effect/Console"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as LocalBackend from "../../backends/local/LocalBackend.ts"
-import { BackendError, InvalidInput } from "../../domain/JobError.ts"
-import type { Selector } from "../../domain/OwnedResource.ts"
-import * as Reaper from "../../domain/Reaper.ts"
 import { runCommand } from "../commandMain.ts"
-import { reportLines } from "./report.ts"
+import * as Reap from "./Reap.ts"
 
 const flags = {
   stateDirectory: Flag.String("state-dir").pipe(
@@ -49,17 +45,14 @@ const command = Command.make(
   "jobscope-reaper",
   flags,
   Effect.fnUntraced(function* ({ all, dryRun, environment, handedOverFor, owner, stateDirectory }) {
-    const selector = yield* selectorOf(environment, owner)
-    const seen = yield* Reaper.reap({
-      selector,
-      dryRun,
+    const reap = yield* Reap.ask({
+      environment: Option.getOrUndefined(environment),
+      owner: Option.getOrUndefined(owner),
       handedOverFor: Option.getOrUndefined(handedOverFor),
-      // Who names an environment means it.
-      evenHeld: Option.isSome(environment)
-    }).pipe(Effect.provide(LocalBackend.layer({ stateDirectory: Option.getOrUndefined(stateDirectory) })))
-    yield* Effect.forEach(reportLines(seen, { all }), (line) => Console.log(line), { discard: true })
-    const failed = seen.find(({ outcome }) => outcome === "failed")
-    if (failed?.error !== undefined) return yield* failed.error
+      dryRun
+    })
+    const backend = LocalBackend.layer({ stateDirectory: Option.getOrUndefined(stateDirectory) })
+    yield* Reap.report(yield* Effect.provide(reap, backend), { all })
   })
 ).pipe(
   Command.withDescription(
@@ -74,21 +67,5 @@ const command = Command.make(
     }
   ])
 )
-
-const selectorOf = (environment: Option.Option<string>, owner: Option.Option<string>) => {
-  if (Option.isSome(environment) && Option.isSome(owner)) {
-    return Effect.fail(
-      new BackendError({
-        reason: new InvalidInput({ input: "--owner", detail: "it cannot be given together with --environment" })
-      })
-    )
-  }
-  const selector: Selector | undefined = Option.isSome(environment)
-    ? { environment: environment.value }
-    : Option.isSome(owner)
-      ? { owner: owner.value }
-      : undefined
-  return Effect.succeed(selector)
-}
 
 runCommand(command)

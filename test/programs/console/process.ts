@@ -41,6 +41,7 @@ export interface StartOptions {
   readonly env?: Readonly<Record<string, string>>
   /** Do not read stdout. */
   readonly deaf?: boolean
+  readonly cwd?: string
 }
 
 const running = new Set<ChildProcess>()
@@ -50,9 +51,9 @@ export const killAll = (): void => {
   for (const child of running) child.kill("SIGKILL")
 }
 
-export const start = ([file, ...args]: ReadonlyArray<string>, { deaf, env }: StartOptions = {}): Running => {
+export const start = ([file, ...args]: ReadonlyArray<string>, { cwd, deaf, env }: StartOptions = {}): Running => {
   const begin = performance.now()
-  const child = spawn(file!, args, { env: environment(env), stdio: ["ignore", "pipe", "pipe"] })
+  const child = spawn(file!, args, { cwd, env: environment(env), stdio: ["ignore", "pipe", "pipe"] })
   running.add(child)
   const text = { stdout: "", stderr: "" }
   const waiting: Array<() => void> = []
