@@ -13,7 +13,7 @@ import * as Path from "node:path"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as DockerIgnore from "./DockerIgnore.ts"
-import { codeOf, copyOpened, openContained } from "./internal/containedFile.ts"
+import { chunksOf, codeOf, copyOpened, openContained } from "./internal/containedFile.ts"
 import { matchesGlob, parseGlob } from "./internal/glob.ts"
 import { cleanPath, hasWildcards, relativeToRoot, rooted } from "./internal/paths.ts"
 import { type At, Refusal } from "./Refusal.ts"
@@ -76,6 +76,8 @@ export interface BuildContext {
   ) => Effect.Effect<ReadonlyArray<Entry>, Refusal>
   /** Writes an entry to a path of this machine, whose directory is there. */
   readonly write: (entry: Entry, target: string, at: At) => Effect.Effect<void, Refusal>
+  /** A file's content, piece by piece; throws if it cannot be read. */
+  readonly chunks: (entry: Entry) => Iterable<Uint8Array>
   /** The first bytes of a file. */
   readonly head: (source: Source, bytes: number, at: At) => Effect.Effect<Uint8Array, Refusal>
 }
@@ -262,7 +264,7 @@ export const open = Effect.fnUntraced(function* (
       return new Uint8Array(buffer.subarray(0, read))
     })
 
-  return { root, find, entries, write, head }
+  return { root, find, entries, write, chunks: (entry) => chunksOf(root, entry), head }
 })
 
 /**
@@ -311,8 +313,11 @@ const readIgnore = Effect.fnUntraced(function* (
 })
 
 const sorted = (directory: string): ReadonlyArray<Fs.Dirent> =>
-  // By bytes of the name, as Go sorts; code units do for all but rare names.
-  Fs.readdirSync(directory, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1))
+  // By the bytes of the names, as Go sorts.
+  Fs.readdirSync(directory, { withFileTypes: true }).sort((a, b) => compareNames(a.name, b.name))
+
+const compareNames = (a: string, b: string): number =>
+  /[\ud800-\udfff]/.test(a + b) ? Buffer.compare(Buffer.from(a), Buffer.from(b)) : a < b ? -1 : 1
 
 const join = (directory: string, name: string): string => (directory === "" ? name : `${directory}/${name}`)
 

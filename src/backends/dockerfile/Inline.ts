@@ -14,7 +14,7 @@ import type { Dockerfile } from "./Dockerfile.ts"
 import * as Evaluation from "./Evaluation.ts"
 import { type Directories, lib } from "./internal/inlineScripts.ts"
 import { type LogStyle, plainLog } from "./internal/logStyle.ts"
-import { isExportable, quote, quoteTemplate } from "./internal/shellText.ts"
+import { isExportable, quote, quoteDirectory, quoteTemplate } from "./internal/shellText.ts"
 import { stageContext } from "./internal/stagedFiles.ts"
 import { type Exports, makeScript } from "./internal/stageScript.ts"
 import { needsBuilder, type Refusal } from "./Refusal.ts"
@@ -186,7 +186,7 @@ const enterScript = ({ settings }: Stage, argv: ReadonlyArray<string>, { env, wo
   const path = all.get("PATH") ?? '"$__base_path"'
   all.delete("PATH")
   const { directory } = settings
-  const own = directory.fromBase ? `"$__base_directory"/${quote(directory.path)}` : quote(directory.path)
+  const own = quoteDirectory(directory)
   const exported = Array.from(all, ([name, value]) => (isExportable(name) ? `export ${name}=${value}` : []))
   const others = Array.from(all, ([name, value]) => (isExportable(name) ? [] : [`${quote(`${name}=`)}${value}`]))
   return [

@@ -48,5 +48,24 @@ export const copyOpened = (
   Fs.closeSync(descriptor)
 }
 
+/** The content of a file below `root`, no more than its size was when it was looked at. */
+export function* chunksOf(
+  root: string,
+  { identity, size, source }: { readonly identity: string; readonly size: number; readonly source: string }
+): Generator<Uint8Array, void> {
+  const descriptor = openContained(root, source, identity)
+  try {
+    for (let left = size; left > 0; ) {
+      const buffer = Buffer.allocUnsafe(Math.min(left, 64 * 1024))
+      const read = Fs.readSync(descriptor, buffer, 0, buffer.length, null)
+      if (read === 0) return
+      left -= read
+      yield buffer.subarray(0, read)
+    }
+  } finally {
+    Fs.closeSync(descriptor)
+  }
+}
+
 export const codeOf = (cause: unknown): string | undefined =>
   cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : undefined

@@ -21,6 +21,7 @@ export const lib = ({ files, shared, tools }: Directories): string => `
 __base_path=\${PATH:-/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin}
 PATH=$__base_path
 __base_directory=$(pwd)
+__base_directory=\${__base_directory%/}
 __files=${files}
 __shared=${shared}
 if [ -x ${tools}/sh ]; then PATH=${tools}:$__base_path; fi
@@ -85,6 +86,7 @@ look_up() {
 become() {
   __user=$1
   shift
+  unset OLDPWD
   if [ -z "$__user" ]; then exec "$@"; fi
   if ! look_up "$__user"; then echo "unable to find user $__user: no matching entries in passwd file" >&2; exit 125; fi
   if [ -z "$__keep_home" ]; then export HOME="$__home"; fi

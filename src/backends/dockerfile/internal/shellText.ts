@@ -1,4 +1,5 @@
 /** Text for `sh`. */
+import type { Directory } from "../Stage.ts"
 import type * as Word from "../Word.ts"
 
 /** A literal word, whatever is in it. */
@@ -26,3 +27,9 @@ const variable = ({ name, operator, word }: Word.BaseVariable): string => {
 export const isExportable = (name: string): boolean =>
   /^[A-Za-z_]\w*$/.test(name) &&
   !/^(UID|EUID|PPID|BASHOPTS|SHELLOPTS|BASH_VERSINFO|BASH_ARG[CV]|_|IFS|OPTIND|PS4)$/.test(name)
+
+/** A directory as a word: what is below the image's own working directory is known when the script runs. */
+export const quoteDirectory = ({ fromBase, path }: Directory): string => {
+  if (!fromBase) return quote(path)
+  return path === "." ? `"\${__base_directory:-/}"` : `"$__base_directory"/${quote(path)}`
+}

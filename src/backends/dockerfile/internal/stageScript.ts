@@ -1,12 +1,12 @@
 /** The script of one container of a build. */
 import * as Result from "effect/Result"
 import { excerpt } from "../Refusal.ts"
-import type { Action, CopyFiles, Directory, Run, Stage } from "../Stage.ts"
+import type { Action, CopyFiles, Run, Stage } from "../Stage.ts"
 import { parseGlob, type Token } from "./glob.ts"
 import type { Directories } from "./inlineScripts.ts"
 import type { LogStyle } from "./logStyle.ts"
 import { cleanPath, hasWildcards, rooted } from "./paths.ts"
-import { quote, quoteTemplate } from "./shellText.ts"
+import { quote, quoteDirectory, quoteTemplate } from "./shellText.ts"
 import type { Staged, StagedStage } from "./stagedFiles.ts"
 
 /** A COPY somewhere else that takes from here. */
@@ -39,7 +39,7 @@ export const makeScript = ({ directories, exports, imports, log, stage, staged }
       case "Directory":
         return [
           ...ownerLines(action.owner),
-          `make_directory ${directory(action.directory)} "$__owner"${orRefuse(action, "failed")}`
+          `make_directory ${quoteDirectory(action.directory)} "$__owner"${orRefuse(action, "failed")}`
         ]
       case "Copy": {
         const id = imports.get(action)
@@ -60,9 +60,6 @@ const about = ({ at }: Pick<Action, "at">): string => `${at.line} ${quote(excerp
 
 const orRefuse = (action: Action, what: string): string => ` || refuse ${about(action)} ${quote(what)}`
 
-const directory = ({ fromBase, path }: Directory): string =>
-  fromBase ? `"$__base_directory"/${quote(path)}` : quote(path)
-
 const ownerLines = (owner: string | undefined, otherwise = ""): ReadonlyArray<string> => [
   owner === undefined ? `__owner=${otherwise}` : `own ${quote(owner)}`
 ]
@@ -79,10 +76,10 @@ const runLines = (run: Run, script: string | undefined, log: LogStyle): Readonly
   ]
   return [
     `say ${log.open(run.at.text).map(quote).join(" ")}`,
-    ...run.caches.map((cache) => `mkdir -p ${directory(cache)}`),
+    ...run.caches.map((cache) => `mkdir -p ${quoteDirectory(cache)}`),
     `__keep_home=${env.has("HOME") ? "1" : ""}`,
-    `mkdir -p ${directory(run.directory)} 2>/dev/null`,
-    `run ${directory(run.directory)} ${quote(run.user ?? "")} ${command.join(" ")}`,
+    `mkdir -p ${quoteDirectory(run.directory)} 2>/dev/null`,
+    `run ${quoteDirectory(run.directory)} ${quote(run.user ?? "")} ${command.join(" ")}`,
     "__code=$?",
     ...(log.close.length === 0 ? [] : [`say ${log.close.map(quote).join(" ")}`]),
     `if [ $__code != 0 ]; then say ${quote(log.failed(failure(run)))}"$__code." >&2; give_up $__code; fi`
@@ -93,7 +90,7 @@ const failure = ({ at }: Run): string => `Dockerfile line ${at.line}: '${excerpt
 
 const copyLine = (copy: CopyFiles, staged: Staged): string => {
   const from = `"$__files"/${quote(staged.path)}`
-  const to = directory(copy.destination)
+  const to = quoteDirectory(copy.destination)
   const failed = orRefuse(copy, "could not be copied")
   switch (staged._tag) {
     case "File": {
@@ -114,7 +111,7 @@ const takeOver = (copy: CopyFiles, id: string): ReadonlyArray<string> => [
   ...copy.sources.map((_, index) => {
     const owner = copy.owner === undefined ? "''" : `"$__owner"`
     const into = copy.intoDirectory ? 1 : 0
-    const to = directory(copy.destination)
+    const to = quoteDirectory(copy.destination)
     const mode = quote(copy.chmod ?? "")
     return `take_over "$__shared"/${id}/${index} ${to} ${into} ${owner} ${mode}${orRefuse(copy, "could not be copied")}`
   })
