@@ -184,7 +184,8 @@ export const layer = (options: Options = {}): Layer.Layer<FakeKubernetes | KubeC
 const build = Effect.fnUntraced(function* (options: Options, clock: Clock.Clock) {
   const generator = yield* Random.Random
   const random = () => generator.nextDoubleUnsafe()
-  const faultRandom = random
+  // Of their own, so that names that were made meanwhile do not change what is hit.
+  const chance = yield* Random.withSeed(Random.Random, options.seed ?? random())
   const namespace = options.namespace ?? "default"
   const directory = yield* Effect.acquireRelease(
     Effect.sync(() => Fs.mkdtempSync(Path.join(Os.tmpdir(), "jobscope-fake-"))),
@@ -195,7 +196,7 @@ const build = Effect.fnUntraced(function* (options: Options, clock: Clock.Clock)
     .padStart(8, "0")}-0000-4000-8000`
   const store = makeObjectStore(clock, prefix)
   const users = makeUsers(store, random)
-  const faults = makeFaults(faultRandom)
+  const faults = makeFaults(() => chance.nextDoubleUnsafe())
   const quotas: Array<Quota> = []
   let images: FakeImage.FakeImages = { ...FakeImage.defaults, ...options.images }
   let cordoned = false

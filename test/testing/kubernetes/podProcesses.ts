@@ -226,9 +226,19 @@ export const podProcesses = (it: Register): void => {
       yield* start("echo up; cat; touch /tmp/eof; sleep 0.5; echo more; touch /tmp/quiet")
       yield* eventually("its stdin has ended")(has("eof"))
       yield* eventually("it has gone on")(has("quiet"))
-      yield* start("echo up; seq 1 200000; touch /tmp/loud")
-      yield* Effect.sleep("1 second")
-      assert.isFalse(yield* has("loud"))
+      yield* start("echo up; echo $$ > /tmp/loud; exec seq 1 2000000")
+      const written = Effect.map(run("outlives", "grep wchar /proc/$(cat /tmp/loud)/io"), ({ stdout }) =>
+        Number(stdout.replace(/\D/g, ""))
+      )
+      let before = 0
+      yield* eventually("it stands still")(
+        Effect.map(Effect.delay(written, "300 millis"), (now) => {
+          const stands = now > 0 && now === before
+          before = now
+          return stands
+        })
+      )
+      assert.isBelow(before, 2_000_000)
       yield* remove("outlives", 0)
     }))
 

@@ -3,6 +3,7 @@
  */
 import * as Fs from "node:fs"
 import * as Path from "node:path"
+import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -64,7 +65,10 @@ export const makeKubelet = Effect.fnUntraced(function* (
   const onChange = ({ kind, object, type }: Change) => {
     if (kind !== pods) return
     const { uid } = object.metadata
-    if (type === "ADDED") run(live(asPod(object)))
+    if (type === "ADDED")
+      run(
+        Effect.tapCause(live(asPod(object)), (cause) => (Cause.hasDies(cause) ? Effect.logError(cause) : Effect.void))
+      )
     const machine = machines.get(uid)
     if (machine === undefined) return
     const { deletionGracePeriodSeconds = 0, deletionTimestamp } = object.metadata

@@ -143,7 +143,12 @@ export const start = Effect.fnUntraced(function* (
     said = cause.message
     Deferred.doneUnsafe(exit, Effect.succeed({ code: 125, signal: undefined }))
   })
-  child.once("close", (code, signal) => Deferred.doneUnsafe(exit, Effect.succeed(endOf(code, signal))))
+  let killed = false
+  child.once("close", (code, signal) => {
+    // unshare tells the end of its child by SIGKILL as 1. From inside, nothing can send that to the first process.
+    const end = killed && code === 1 ? endOf(null, "SIGKILL") : endOf(code, signal)
+    Deferred.doneUnsafe(exit, Effect.succeed(end))
+  })
 
   const isMounted = yield* Effect.raceFirst(Deferred.await(mounted), Effect.as(Deferred.await(exit), false))
   if (!isMounted) return yield* Effect.fail<StartFailure>({ reason: "CreateContainerError", message: said.trim() })
@@ -158,7 +163,9 @@ export const start = Effect.fnUntraced(function* (
     exit,
     signal: (signal) =>
       Effect.sync(() => {
-        if (first !== undefined && !Deferred.isDoneUnsafe(exit)) sendSignal(first, signal)
+        if (first === undefined || child.exitCode !== null || child.signalCode !== null) return
+        if (signal === "SIGKILL") killed = true
+        sendSignal(first, signal)
       }),
     exec: (call) =>
       ChildProcess.spawn(
