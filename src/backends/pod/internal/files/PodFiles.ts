@@ -25,7 +25,6 @@ import * as PodScripts from "./podScripts.ts"
 import * as PodSession from "./podSession.ts"
 import { type Modes, makeRelay } from "./relay.ts"
 import { makeTarReader, type TarEvent } from "./TarReader.ts"
-import { endOfArchive } from "./tarFormat.ts"
 import { makeUnpacker, type Unpacked, type UnpackOptions } from "./Unpack.ts"
 
 export type { Place } from "./podSession.ts"
@@ -229,28 +228,42 @@ export const make = Effect.fnUntraced(function* (options: Options = {}): Effect.
       yield* session.write(`${newer}some ${PodScripts.words(under)}\n`)
       manifest = yield* readManifest(session, nonce)
       choice = pick(manifest)
-      // Only GNU's tar and ours take a list in which names may have more than one line.
-      const [end, asked] =
-        session.tool === "tar" ? ["\n", choice.paths.filter((path) => !path.includes("\n"))] : ["\0", choice.paths]
-      const list = Buffer.from(asked.map((path) => `./${path}${end}`).join(""))
+      const list = Buffer.from(choice.paths.map((path) => `./${path}\0`).join(""))
       yield* session.write(Buffer.concat([Buffer.from(`${list.length}\n`), list]))
     }
-    const nothing = select._tag === "Picked" && choice.paths.length === 0
+    /** The command has done what it was told. */
     const confirm = Effect.gen(function* () {
       const code = yield* session.exitCode
-      if (code !== 0 && (session.complaints().serious.length > 0 || session.complaints().minor.length === 0)) {
-        return yield* session.failure(code)
-      }
-      return undefined
+      const { minor, serious } = session.complaints()
+      if (code !== 0 && (serious.length > 0 || minor.length === 0)) return yield* session.failure(code)
+      return minor
+    })
+    const whole = Effect.flatMap(session.bytes, (bytes) =>
+      bytes === undefined ? Effect.andThen(confirm, Cause.done()) : Effect.succeed(Arr.of<Uint8Array>(bytes))
+    )
+    const joined = Effect.sync(() => {
+      const reader = makeTarReader({ several: true })
+      const relay = makeRelay("kept", undefined, operation)
+      let ended = false
+      return Effect.gen(function* () {
+        if (ended) return yield* Cause.done()
+        for (let bytes = yield* session.bytes; bytes !== undefined; bytes = yield* session.bytes) {
+          const part = yield* relay.take(reader.push(bytes))
+          if (part.length > 0) return Arr.of<Uint8Array>(part)
+        }
+        const minor = yield* confirm
+        if (!reader.atBoundary() || relay.counts().entries + minor.length < choice.paths.length) {
+          return yield* session.failure(0, true)
+        }
+        ended = true
+        yield* relay.take([{ _tag: "End" }])
+        return Arr.of<Uint8Array>(yield* relay.end)
+      })
     })
     const archive = Stream.fromPull(
-      Effect.succeed(
-        Effect.flatMap(session.bytes, (bytes) =>
-          bytes === undefined ? Effect.andThen(confirm, Cause.done()) : Effect.succeed(Arr.of<Uint8Array>(bytes))
-        )
-      )
+      select._tag === "Picked" && (session.tool === "tar" || choice.paths.length === 0) ? joined : Effect.succeed(whole)
     )
-    const value = yield* into(nothing ? Stream.concat(Stream.succeed(endOfArchive), archive) : archive, choice)
+    const value = yield* into(archive, choice)
     return { value, manifest, warnings: session.complaints().minor }
   })
 

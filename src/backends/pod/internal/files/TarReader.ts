@@ -28,14 +28,19 @@ export type TarEvent =
 export interface TarReader {
   /** What these bytes, after those before, hold. */
   readonly push: (bytes: Uint8Array) => ReadonlyArray<TarEvent>
-  /** Whether the end of the archive has come. */
-  readonly ended: () => boolean
+  /** Whether nothing is missing of what has begun. */
+  readonly atBoundary: () => boolean
+}
+
+export interface TarReaderOptions {
+  /** Several archives, one after another, are read as one, whose end only the end of the bytes tells: there is no `End`. */
+  readonly several?: boolean | undefined
 }
 
 /** More than this before an entry is no name, but an attack. */
 const largestExtension = 1024 * 1024
 
-export const makeTarReader = (): TarReader => {
+export const makeTarReader = ({ several = false }: TarReaderOptions = {}): TarReader => {
   /** Bytes of an unfinished header or extension. */
   let pending: Buffer = Buffer.alloc(0)
   /** Header blocks of the entry that comes. */
@@ -101,6 +106,7 @@ export const makeTarReader = (): TarReader => {
             break
           }
           if (isZero(block)) {
+            if (several) break
             if (zeros) {
               state = "Ended"
               if (blocks.length > 0) return invalid("it ends after an extended header")
@@ -146,7 +152,7 @@ export const makeTarReader = (): TarReader => {
       }
     }
   }
-  return { push, ended: () => state === "Ended" }
+  return { push, atBoundary: () => state === "Header" && pending.length === 0 && blocks.length === 0 }
 }
 
 /** What extensions say of the next entry. */

@@ -62,10 +62,15 @@ echo "$t $r $k $c"
 `
 
 /**
+ * Packs files into its output. A line either calls `all` with what to pack, or `some` with what to look through: that prints what is there,
+ * and reads (a line with the number of bytes, then paths that each end with NUL) what of it is wanted.
+ *
+ * A tar that is not GNU's (`tar`) may have no option for a list: it is run as often as its arguments need, which gives several archives,
+ * one after another.
  */
 export const sender = `${prologue}cd "$d" || exit ${exitCodes.noDirectory}
 newer=
-if has tar find stat head; then
+if has tar find stat head xargs; then
 case $(tar --version 2>/dev/null) in
 *GNU*)
 echo gnu
@@ -75,7 +80,7 @@ picked() { tar -cf - --hard-dereference --no-recursion --null -T -; }
 *)
 echo tar
 all() { tar -cf - "$@"; exit; }
-picked() { tar -cf - --no-recursion -T -; }
+picked() { xargs -0 tar -cf - --no-recursion; }
 ;;
 esac
 some() {

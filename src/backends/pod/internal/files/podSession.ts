@@ -91,7 +91,8 @@ export const open = Effect.fnUntraced(function* (
   const failure = (code: number, transient = false): BackendError => {
     const { minor, serious } = complaints.lines()
     const said = [...serious, ...minor]
-    const detail = said.length === 0 ? `exit code ${code}` : said.join("; ")
+    const silent = code === 0 ? "not everything has arrived" : `exit code ${code}`
+    const detail = said.length === 0 ? silent : said.join("; ")
     if (code === exitCodes.noTool) {
       return new BackendError({
         reason: new Unsupported({

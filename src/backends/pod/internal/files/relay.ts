@@ -21,8 +21,8 @@ export interface Relay {
   readonly counts: () => { readonly entries: number; readonly bytes: number }
 }
 
-/** `mark`: path of the last entry. */
-export const makeRelay = (modes: Modes, mark: string, operation: string): Relay => {
+/** `mark`: path of the last entry; none for an archive that is read here. */
+export const makeRelay = (modes: Modes, mark: string | undefined, operation: string): Relay => {
   let entries = 0
   let bytes = 0
   let dropped = false
@@ -69,6 +69,7 @@ export const makeRelay = (modes: Modes, mark: string, operation: string): Relay 
 
   const end = Effect.suspend(() => {
     if (!ended) return Effect.fail(refuse("the archive ends too soon"))
+    if (mark === undefined) return Effect.succeed(Buffer.from(endOfArchive))
     const header = encodeHeader({ path: mark, type: "File", size: 0, mode: 0o600, mtime: 0, target: "" })
     return Effect.succeed(Buffer.concat([header, endOfArchive]))
   })
