@@ -12,13 +12,13 @@ import * as HookProgram from "./internal/HookProgram.ts"
 /** Until its end: the runner closes it. */
 const stdin = Effect.callback<string>((resume) => {
   const chunks: Array<Buffer> = []
-  Process.stdin.on("data", (chunk: Buffer) => chunks.push(chunk))
-  Process.stdin.on("error", () => resume(Effect.succeed("")))
-  Process.stdin.on("end", () => resume(Effect.sync(() => Buffer.concat(chunks).toString())))
+  process.stdin.on("data", (chunk: Buffer) => chunks.push(chunk))
+  process.stdin.on("error", () => resume(Effect.succeed("")))
+  process.stdin.on("end", () => resume(Effect.sync(() => Buffer.concat(chunks).toString())))
 })
 
-const host = { arch: Process.arch, program: Process.argv[1] ?? "" }
+const host = { arch: process.arch, program: process.argv[1] ?? "" }
 
-const forward = Forwarder.work(Process.argv)
+const forward = Forwarder.work(process.argv)
 if (forward !== undefined) forward()
 else runMain((hook) => HookProgram.run(stdin, Process.env, host, hook))

@@ -7,7 +7,6 @@
 import { spawn } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
-import * as Process from "node:process"
 import * as Effect from "effect/Effect"
 import type { Options } from "../../../backends/pod/PodOptions.ts"
 import { BackendError, StorageFailed } from "../../../domain/JobError.ts"
@@ -49,7 +48,7 @@ export const copy = Effect.fnUntraced(function* (
       const mark = yield* attempt(source, () => markOf(source, entry))
       const markFile = Path.join(target, `.${entry}.jobscope`)
       if (yield* attempt(target, () => Fs.existsSync(markFile) && Fs.readFileSync(markFile, "utf8") === mark)) return []
-      const made = Path.join(target, `.${entry}.${Process.pid}`)
+      const made = Path.join(target, `.${entry}.${process.pid}`)
       yield* Effect.onError(run("cp", ["-a", Path.join(source, entry), made]), () => remove(made))
       yield* attempt(target, () => {
         const place = Path.join(target, entry)
@@ -100,7 +99,7 @@ export const initContainers = (image: string, source: string): ReadonlyArray<Ini
   {
     name: "fs-init",
     image,
-    command: ["sh", "-c", `cp -a "$1"/. /mnt/externals/`, "sh", source],
+    command: ["sh", "-c", `cp -a "$1"/* /mnt/externals/`, "sh", source],
     volumeMounts: [{ name: volumeName, mountPath: "/mnt/externals" }]
   }
 ]

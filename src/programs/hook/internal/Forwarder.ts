@@ -7,7 +7,6 @@
 import { spawn } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Net from "node:net"
-import * as Process from "node:process"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { BackendError, ProvisionFailed } from "../../../domain/JobError.ts"
@@ -33,7 +32,7 @@ export const start = (
   forwarded: ReadonlyArray<Forwarded>
 ): Effect.Effect<{ readonly listener: typeof Listener.Type; readonly ports: ReadonlyArray<number> }, BackendError> =>
   Effect.callback((resume) => {
-    const child = spawn(Process.execPath, [program, mode, JSON.stringify({ address, forwarded })], {
+    const child = spawn(process.execPath, [program, mode, JSON.stringify({ address, forwarded })], {
       detached: true,
       stdio: ["ignore", "ignore", "ignore", "ipc"]
     })
@@ -61,7 +60,7 @@ export const stop = ({ pid }: typeof Listener.Type): Effect.Effect<void> =>
   Effect.ignore(
     Effect.try({
       try: () => {
-        if (Fs.readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").includes(mode)) Process.kill(pid, "SIGKILL")
+        if (Fs.readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").includes(mode)) process.kill(pid, "SIGKILL")
       },
       catch: () => "gone" as const
     })
@@ -84,8 +83,8 @@ export const work = (argv: ReadonlyArray<string>): (() => void) | undefined => {
 const serve = (address: string, forwarded: ReadonlyArray<Forwarded>) => {
   const ports: Array<number> = []
   const answer = (message: string | ReadonlyArray<number>) => {
-    Process.send?.(message)
-    if (typeof message === "string") Process.exit(1)
+    process.send?.(message)
+    if (typeof message === "string") process.exit(1)
   }
   for (const [index, { container, host }] of forwarded.entries()) {
     const accept = (client: Net.Socket) => connect(client, address, container)

@@ -5,7 +5,6 @@
  * - It never ends with 0 by accident. A command that waits for what cannot happen any more is an error, not the end of the program.
  * - SIGINT and SIGTERM cancel the command; whatever it says then, the exit code is not 0. The runner waits 10 s in all.
  */
-import * as Process from "node:process"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -31,15 +30,15 @@ export interface HookProcess {
 }
 
 /** Runs a command, which gives the exit code, and ends the process. */
-export const runMain = (command: (process: HookProcess) => Effect.Effect<number, BackendError>): void => {
+export const runMain = (command: (hook: HookProcess) => Effect.Effect<number, BackendError>): void => {
   let ended = false
   let signal: number | undefined
   let level: HookReport.Level = "info"
   const cancelled = Deferred.makeUnsafe<void>()
 
   // Nobody reads any more: the runner is gone, and with it the reason for the command.
-  const stdout = Outlet.make(Process.stdout, () => cancel(128 + 13))
-  const stderr = Outlet.make(Process.stderr)
+  const stdout = Outlet.make(process.stdout, () => cancel(128 + 13))
+  const stderr = Outlet.make(process.stderr)
 
   const cancel = (code: number) => {
     signal ??= code
@@ -51,7 +50,7 @@ export const runMain = (command: (process: HookProcess) => Effect.Effect<number,
   const exit = (code: number) => {
     ended = true
     Effect.runFork(
-      Effect.all([stdout.flushed, stderr.flushed]).pipe(Effect.andThen(Effect.sync(() => Process.exit(code))))
+      Effect.all([stdout.flushed, stderr.flushed]).pipe(Effect.andThen(Effect.sync(() => process.exit(code))))
     )
   }
 
@@ -60,9 +59,9 @@ export const runMain = (command: (process: HookProcess) => Effect.Effect<number,
     ["SIGINT", 2],
     ["SIGTERM", 15]
   ] as const) {
-    Process.on(name, () => cancel(128 + number))
+    process.on(name, () => cancel(128 + number))
   }
-  Process.on("beforeExit", () => {
+  process.on("beforeExit", () => {
     if (ended) return
     stdout.write(
       HookReport.line("error", "The hook waits for something that cannot happen any more. Report it.", "Hook defect")

@@ -89,9 +89,9 @@ const execute = Effect.fnUntraced(function* (
           : yield* StepMapping.toContainerStep(input.args, {
               paths: config.paths,
               root: state.runner.claim?.root,
-              externals: PodSettings.externalsIn(config, state.runner)
+              externals: PodSettings.externalsIn(config, state.runner, PodSettings.externalsOf(config))
             })
-      const settings = yield* PodSettings.make(config, state.runner, host.arch)
+      const settings = yield* PodSettings.make(config, state.runner, host.arch, PodSettings.externalsOf(config))
       const backend = yield* PodBackend.make(settings.options)
       return yield* Effect.ensuring(
         runStep(backend, state, step, hook),

@@ -10,17 +10,19 @@ import * as PodTemplate from "../../../backends/pod/PodTemplate.ts"
 import { BackendError, ConfigurationInvalid } from "../../../domain/JobError.ts"
 import * as Externals from "./Externals.ts"
 import type { HookConfig } from "./HookConfig.ts"
+import type { HookMount } from "./HookInput.ts"
 import * as HookNames from "./HookNames.ts"
 import * as Returned from "./Returned.ts"
 import { isWithin, type RunnerFacts } from "./RunnerPod.ts"
 
-/** Where the runner's externals are on the runner. */
-export const externalsOf = ({ paths }: HookConfig): string => `${paths.work.replace(/\/[^/]*$/, "")}/externals`
+/** Where the runner's externals are on the runner: it says so, or beside its work directory. */
+export const externalsOf = ({ paths }: HookConfig, mounts: ReadonlyArray<HookMount> = []): string =>
+  mounts.find(({ targetVolumePath }) => targetVolumePath === "/__e")?.sourceVolumePath ??
+  `${paths.work.replace(/\/[^/]*$/, "")}/externals`
 
 /** Where pods find them: on the claim, if it has them anyway or they can be copied to it, else in a volume. */
-export const externalsIn = (config: HookConfig, { claim }: RunnerFacts): string => {
+export const externalsIn = (config: HookConfig, { claim }: RunnerFacts, own: string): string => {
   if (claim === undefined) return Externals.volumeName
-  const own = externalsOf(config)
   return isWithin(own, claim.root) ? own : `${config.paths.work}/externals`
 }
 
@@ -30,11 +32,12 @@ export interface PodSettings {
   readonly warnings: ReadonlyArray<string>
 }
 
-/** Fails if the template cannot be used. `arch` is the runner's. */
+/** Fails if the template cannot be used. `arch` is the runner's, and so are `externals`. */
 export const make = Effect.fnUntraced(function* (
   config: HookConfig,
   facts: RunnerFacts,
-  arch: string
+  arch: string,
+  externals: string
 ): Effect.fn.Return<PodSettings, BackendError> {
   const template = config.hookTemplate === undefined ? undefined : yield* readTemplate(config.hookTemplate)
   const warnings: Array<string> = []
@@ -62,7 +65,7 @@ export const make = Effect.fnUntraced(function* (
       vigilance: "on-demand",
       imagePullGrace: config.imagePullGrace ?? Duration.seconds(30),
       scheduleGrace: config.scheduleGrace,
-      initContainers: initContainers(config, facts, arch),
+      initContainers: initContainers(config, facts, arch, externals),
       volumes: claim === undefined ? Externals.volumes : [],
       allowPrivileged: config.allowPrivileged
     }
@@ -72,7 +75,8 @@ export const make = Effect.fnUntraced(function* (
 const initContainers = (
   config: HookConfig,
   facts: RunnerFacts,
-  arch: string
+  arch: string,
+  externals: string
 ): NonNullable<Options["initContainers"]> => {
   const { claim } = facts
   const musl = arch === "arm64" ? config.muslNodeImage : undefined
@@ -80,11 +84,11 @@ const initContainers = (
     musl === undefined ? [] : Externals.muslNodes(musl, mount)
   if (claim === undefined) {
     return [
-      ...Externals.initContainers(config.image ?? defaultImage, externalsOf(config)),
+      ...Externals.initContainers(config.image ?? defaultImage, externals),
       ...nodes({ name: Externals.volumeName })
     ]
   }
-  const inside = externalsIn(config, facts).slice(claim.root.length).replace(/^\/+/, "")
+  const inside = externalsIn(config, facts, externals).slice(claim.root.length).replace(/^\/+/, "")
   return nodes({ name: claimVolume, subPath: [claim.subPath, inside].filter((part) => part !== undefined).join("/") })
 }
 

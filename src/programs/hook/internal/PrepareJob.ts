@@ -46,14 +46,14 @@ export const prepareJob = Effect.fnUntraced(function* (
 ): Effect.fn.Return<void, BackendError, KubeClient | Scope.Scope> {
   const { facts: runner } = looked
   for (const warning of looked.warnings) yield* hook.say("warn", warning)
-  const externals = PodSettings.externalsIn(config, runner)
+  const own = PodSettings.externalsOf(config, input.args.container?.systemMountVolumes)
+  const externals = PodSettings.externalsIn(config, runner, own)
   const places: Places = { paths: config.paths, root: runner.claim?.root, externals }
   const mapped = yield* JobMapping.toSpec(input.args, config, places)
   for (const warning of mapped.warnings) yield* hook.say("warn", warning)
-  const settings = yield* PodSettings.make(config, runner, host.arch)
+  const settings = yield* PodSettings.make(config, runner, host.arch, own)
   yield* makeSources(mapped.spec, config)
 
-  const own = PodSettings.externalsOf(config)
   const bring = (kind: Externals.Kind) =>
     runner.claim === undefined || externals === own || !Fs.existsSync(own)
       ? Effect.void
