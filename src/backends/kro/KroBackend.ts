@@ -165,12 +165,12 @@ const makeDriver = Effect.fnUntraced(function* (
         }
       },
       Effect.fnUntraced(function* (state) {
+        yield* options.onChange?.(world.name, state) ?? Effect.void
         if (state.phase !== "ended" && state.waitingFor !== waitingFor) {
           waitingFor = state.waitingFor
           const phase = state.phase === "provisioning" ? "provision" : "steps"
           yield* emit({ _tag: "Waiting", job: spec.name, phase, reason: waitingFor })
         }
-        yield* options.onChange?.(world.name, state) ?? Effect.void
       })
     )
     run.state = following.state

@@ -1,4 +1,5 @@
 /** Logs what happens to the instance, with phase, instance and child. */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { RunState } from "../../backends/kro/KroRun.ts"
 import type { JobEvent } from "../../domain/JobEvent.ts"
@@ -10,10 +11,14 @@ export interface Progress {
   readonly told: (event: JobEvent) => Effect.Effect<void>
 }
 
+/** How long a wait lasts that people want to know of. */
+const worthALine = Duration.seconds(2)
+
 /** @category constructors */
 export const make = (instance: string): Progress => {
   let state: RunState | undefined
   let releasing = false
+  let waits = 0
 
   const annotated = (effect: Effect.Effect<void>) =>
     Effect.suspend(() =>
@@ -24,12 +29,25 @@ export const make = (instance: string): Progress => {
       })
     )
 
+  /** Most waits are over at once, and not worth a line. */
+  const waiting = Effect.fnUntraced(function* (reason: string) {
+    const number = ++waits
+    yield* annotated(Effect.logDebug(`Waiting for ${reason}`))
+    yield* Effect.forkDetach(
+      Effect.delay(
+        Effect.suspend(() => (number === waits ? annotated(Effect.logInfo(`Waiting for ${reason}`)) : Effect.void)),
+        worthALine
+      )
+    )
+  })
+
   return {
     state: () => state,
     changed: (next) => {
       const before = state
       state = next
       if (next.phase === before?.phase) return Effect.void
+      waits++
       if (next.phase === "online") return annotated(Effect.logInfo("The runner runs"))
       if (next.end?._tag === "Finished") return annotated(Effect.logInfo(next.end.detail))
       return next.end === undefined ? Effect.void : annotated(Effect.logError(next.end.reason.message))
@@ -38,11 +56,12 @@ export const make = (instance: string): Progress => {
       switch (event._tag) {
         case "Waiting":
           releasing ||= event.phase === "release"
-          return annotated(Effect.logInfo(`Waiting for ${event.reason}`))
+          return waiting(event.reason)
         case "Warning":
           return annotated(Effect.logWarning(event.message))
         case "EnvironmentReleased":
           releasing = true
+          waits++
           return annotated(Effect.logInfo("Released: the instance and all that it had are gone"))
         case "EnvironmentHandedOver":
           return annotated(Effect.logInfo("Not released"))
