@@ -316,6 +316,24 @@ export class InvalidInput extends Schema.TaggedError<InvalidInput>()("InvalidInp
 }
 
 /** @category errors */
+export class DockerfileRefused extends Schema.TaggedError<DockerfileRefused>()("DockerfileRefused", {
+  /** With the line and its text, where it is about one. */
+  detail: Schema.String,
+  /** Who can do what about it. */
+  hint: Schema.String
+}) {
+  override get message() {
+    return this.detail
+  }
+  get advice() {
+    return this.hint
+  }
+  get retryable() {
+    return false
+  }
+}
+
+/** @category errors */
 export class HandleRejected extends Schema.TaggedError<HandleRejected>()("HandleRejected", { detail: Schema.String }) {
   override get message() {
     return `The environment handle cannot be used: ${this.detail}`
@@ -365,6 +383,7 @@ export const Reason = Schema.Union([
   TimedOut,
   Unsupported,
   InvalidInput,
+  DockerfileRefused,
   HandleRejected,
   BackendDefect
 ])
@@ -461,6 +480,7 @@ const exitCodeOf = (reason: Reason): number => {
     case "InvalidInput":
     case "ConfigurationInvalid":
     case "Unsupported":
+    case "DockerfileRefused":
     case "HandleRejected":
       return 2
     case "TimedOut":

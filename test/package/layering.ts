@@ -33,7 +33,8 @@ const below = (floor: string): ReadonlyArray<RegExp> => {
   if (floor === "domain") return []
   if (floor === "programs") return [/^domain$/, /^backends\//]
   if (floor === "public") return [/^domain$/, /^backends\//, /^programs$/]
-  if (floor === "backends/pod" || floor === "backends/kro") return [/^domain$/, /^backends\/kubernetes$/]
+  if (floor === "backends/pod") return [/^domain$/, /^backends\/kubernetes$/, /^backends\/dockerfile$/]
+  if (floor === "backends/kro") return [/^domain$/, /^backends\/kubernetes$/]
   return [/^domain$/]
 }
 

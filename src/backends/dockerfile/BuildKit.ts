@@ -18,7 +18,7 @@ import { connect, type GrpcError, type TlsMaterial } from "./internal/buildkit/g
 import { makeProgress } from "./internal/buildkit/progress.ts"
 import { bytes, decode, texts, textsOf } from "./internal/buildkit/protobuf.ts"
 import { serve } from "./internal/buildkit/session.ts"
-import { type LogStyle, plainLog } from "./internal/logStyle.ts"
+import { type LogStyle, plainLog } from "./LogStyle.ts"
 import type { Refusal } from "./Refusal.ts"
 import type { StepPlan } from "./StepPlan.ts"
 

@@ -35,6 +35,8 @@ export interface Options {
   readonly architecture?: string | undefined
   /** By image, as written in the Dockerfile. */
   readonly configs?: ReadonlyMap<string, ImageConfig> | undefined
+  /** Goes on only with the configuration of every base image. Default false. */
+  readonly everyConfig?: boolean | undefined
 }
 
 /**
@@ -57,6 +59,9 @@ export const evaluate = (dockerfile: Dockerfile, options: Options = {}): Result.
       yield* checkPlatform(from, globals, escapeToken, architecture)
       const base = stages.find(({ name }) => name !== undefined && name === image.toLowerCase())
       const config = base === undefined ? options.configs?.get(image) : undefined
+      if (options.everyConfig === true && base === undefined && config === undefined && image !== "scratch") {
+        return yield* Result.fail(new NeedsConfig({ image, at: from.at, why: "for what it says of itself" }))
+      }
       const state = makeState(from, base, image, config)
       const triggers = config?.onBuild ?? []
       const all: Array<Instruction> = []

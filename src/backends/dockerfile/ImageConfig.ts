@@ -69,10 +69,18 @@ export class RegistryError extends Schema.TaggedError<RegistryError>()("Registry
 export class ImageConfigs extends Context.Service<
   ImageConfigs,
   {
-    /** Reads the configuration of an image for this architecture (Go's name, default `amd64`). */
-    readonly read: (image: string, architecture?: string) => Effect.Effect<ImageConfig, RegistryError>
+    /** Reads the configuration of an image. */
+    readonly read: (image: string, options?: ReadOptions) => Effect.Effect<ImageConfig, RegistryError>
   }
 >()("jobscope/backends/dockerfile/ImageConfig/ImageConfigs") {}
+
+/** @category options */
+export interface ReadOptions {
+  /** Go's name, default `amd64`. */
+  readonly architecture?: string | undefined
+  /** Looked through before those of the service. */
+  readonly credentials?: ReadonlyArray<RegistryCredentials> | undefined
+}
 
 /** @category options */
 export interface Options {
@@ -92,7 +100,7 @@ export interface Options {
 export const make = (options: Options = {}): ImageConfigs["Service"] => {
   const read = Effect.fnUntraced(function* (
     image: string,
-    architecture = "amd64"
+    { architecture = "amd64", credentials = [] }: ReadOptions = {}
   ): Effect.fn.Return<ImageConfig, RegistryError> {
     const parsed = ImageReference.parse(image)
     if (Result.isFailure(parsed)) {
@@ -104,7 +112,8 @@ export const make = (options: Options = {}): ImageConfigs["Service"] => {
       })
     }
     const reference = parsed.success
-    const fetch = session(image, reference, options)
+    const known = [...credentials, ...(options.credentials ?? [])]
+    const fetch = session(image, reference, { ...options, credentials: known })
 
     const byName = reference.digest ?? reference.tag ?? "latest"
     let manifest = yield* fetch(`manifests/${byName}`, reference.digest, manifestTypes)

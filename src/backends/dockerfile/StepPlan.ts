@@ -155,15 +155,5 @@ const attempt = (body: () => unknown): Effect.Effect<void, JobError.BackendError
  */
 export const toBackendError = (refusal: Refusal): JobError.BackendError =>
   new JobError.BackendError({
-    reason:
-      refusal.who === "author"
-        ? new JobError.InvalidInput({
-            input: "The action's Dockerfile",
-            detail: `${refusal.message}. ${refusal.advice}`
-          })
-        : new JobError.Unsupported({
-            backend: "pod",
-            feature: "builder for this Dockerfile",
-            hint: `${refusal.message}. ${refusal.advice}`
-          })
+    reason: new JobError.DockerfileRefused({ detail: refusal.message, hint: refusal.advice })
   })

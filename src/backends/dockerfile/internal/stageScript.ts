@@ -1,10 +1,10 @@
 /** The script of one container of a build. */
 import * as Result from "effect/Result"
+import type { LogStyle } from "../LogStyle.ts"
 import { excerpt } from "../Refusal.ts"
 import type { Action, CopyFiles, Run, Stage } from "../Stage.ts"
 import { parseGlob, type Token } from "./glob.ts"
 import type { Directories } from "./inlineScripts.ts"
-import type { LogStyle } from "./logStyle.ts"
 import { cleanPath, hasWildcards, rooted } from "./paths.ts"
 import { quote, quoteDirectory, quoteTemplate } from "./shellText.ts"
 import type { Staged, StagedStage } from "./stagedFiles.ts"

@@ -1,7 +1,7 @@
 /** What BuildKit tells of a build, as lines of a log: one instruction after the other, however many run at once. */
 import { Buffer } from "node:buffer"
 import * as LineSplitter from "../../../../domain/LineSplitter.ts"
-import type { LogStyle } from "../logStyle.ts"
+import type { LogStyle } from "../../LogStyle.ts"
 import { decode, type Message } from "./protobuf.ts"
 
 export interface Progress {

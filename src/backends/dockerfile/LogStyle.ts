@@ -1,6 +1,7 @@
 /** How a build's lines are shown in the step's log. */
-import { excerpt } from "../Refusal.ts"
+import { excerpt } from "./Refusal.ts"
 
+/** @category models */
 export interface LogStyle {
   /** Before what a RUN writes. */
   readonly open: (text: string) => ReadonlyArray<string>
@@ -12,7 +13,11 @@ export interface LogStyle {
   readonly failed: (message: string) => string
 }
 
-/** For terminals. */
+/**
+ * For terminals.
+ *
+ * @category constructors
+ */
 export const plainLog: LogStyle = {
   open: (text) => [excerpt(text)],
   close: [],
@@ -23,6 +28,8 @@ export const plainLog: LogStyle = {
 /**
  * For GitHub's logs: groups that can be folded. What a build writes is no workflow command, as it is none where Docker builds; `token` is
  * what nobody in the build can guess.
+ *
+ * @category constructors
  */
 export const githubLog = (token: string): LogStyle => {
   const escaped = (text: string) => text.replaceAll("%", "%25").replaceAll("\r", "%0D").replaceAll("\n", "%0A")

@@ -1,0 +1,176 @@
+/**
+ * The builder that builds and runs in one unprivileged pod: buildah, no daemon and no registry.
+ *
+ * **Details**
+ *
+ * The step's container is the builder image; the action runs in a chroot inside of it, with the mounts of the step mounted once more. The
+ * pod needs three capabilities and user namespaces, hence a seccomp profile that allows `unshare`: the pod's default must not be
+ * `RuntimeDefault`, or `seccomp` must name one that does.
+ */
+import * as Effect from "effect/Effect"
+import type { BuildContext } from "./BuildContext.ts"
+import { isExportable, quote } from "./internal/shellText.ts"
+import { type LogStyle, plainLog } from "./LogStyle.ts"
+import type { Refusal } from "./Refusal.ts"
+import type { Entering, PlanFile, PlanVolume, Security, StepPlan } from "./StepPlan.ts"
+
+/** @category options */
+export interface Options {
+  /** The builder image: it has `buildah` and `sh`. */
+  readonly image: string
+  /** A claim that keeps layers from one step to the next. It must be a local or block volume, and only of builds that trust each other. */
+  readonly cacheClaim?: string | undefined
+  /** A Secret of type `kubernetes.io/dockerconfigjson`, for base images. */
+  readonly authSecret?: string | undefined
+  /** Left out, the pod's. */
+  readonly seccomp?: "unconfined" | `localhost/${string}` | undefined
+  /** In place of the Dockerfile's, whose CMD is then dropped, too. */
+  readonly entryPoint?: ReadonlyArray<string> | undefined
+  /** In place of CMD, where there are any. */
+  readonly args?: ReadonlyArray<string> | undefined
+  readonly log?: LogStyle | undefined
+  /** Where the container sees the plan's files. Default `/__jobscope/build`. */
+  readonly filesPath?: string | undefined
+}
+
+/**
+ * Plans a step.
+ *
+ * @category constructors
+ */
+export const plan = Effect.fnUntraced(function* (
+  dockerfile: { readonly name: string },
+  context: BuildContext,
+  options: Options
+): Effect.fn.Return<StepPlan, Refusal> {
+  const files = options.filesPath ?? "/__jobscope/build"
+  const entries = yield* context.entries({ name: "", kind: "directory", path: "" }, { line: 0, text: "" })
+  const volumes: Array<PlanVolume> = [
+    { name: "build-files", path: files, from: { _tag: "Files" } },
+    {
+      name: "build-store",
+      path: storage,
+      from: options.cacheClaim === undefined ? { _tag: "Empty" } : { _tag: "Claim", claim: options.cacheClaim }
+    }
+  ]
+  if (options.authSecret !== undefined) {
+    volumes.push({ name: "build-auth", path: authDirectory, from: { _tag: "Secret", secret: options.authSecret } })
+  }
+  return {
+    builder: "buildah",
+    image: options.image,
+    command: ["/bin/sh", `${files}/main`],
+    env: {
+      BUILDAH_ISOLATION: "chroot",
+      STORAGE_DRIVER: "overlay",
+      ...(options.authSecret === undefined ? {} : { REGISTRY_AUTH_FILE: `${authDirectory}/.dockerconfigjson` })
+    },
+    security: securityOf(options.seccomp),
+    before: [],
+    beside: [],
+    volumes,
+    files: [
+      { path: "main", mode: 0o644, content: { _tag: "Text", text: mainScript(dockerfile.name, files, options) } },
+      ...entries.map(
+        (entry): PlanFile => ({
+          path: entry.path === "" ? "context" : `context/${entry.path}`,
+          mode: entry.path === "" ? 0o755 : entry.mode,
+          content: { _tag: "Entry", entry, at: { line: 0, text: "" } }
+        })
+      )
+    ],
+    enter: (entering) => [
+      { path: "mounts", mode: 0o644, content: { _tag: "Text", text: mountsOf(entering) } },
+      { path: "enter", mode: 0o644, content: { _tag: "Text", text: enterScript(entering) } }
+    ]
+  }
+})
+
+const storage = "/var/lib/containers"
+const authDirectory = "/__jobscope/auth"
+
+/** The least that worked, tried on a cluster: see docs/dockerfile-actions.md. */
+const securityOf = (seccomp: Options["seccomp"]): Security => ({
+  runAsUser: 0,
+  runAsNonRoot: false,
+  allowPrivilegeEscalation: false,
+  capabilities: { drop: ["ALL"], add: ["SETUID", "SETGID", "SETFCAP"] },
+  ...(seccomp === undefined
+    ? {}
+    : {
+        seccompProfile:
+          seccomp === "unconfined"
+            ? ({ type: "Unconfined" } as const)
+            : ({ type: "Localhost", localhostProfile: seccomp.slice("localhost/".length) } as const)
+      })
+})
+
+/** What the step's own mounts are, for the chroot: one path a line. */
+const mountsOf = ({ mounts = [] }: Entering): string => mounts.map((mount) => `${mount}\n`).join("")
+
+const mainScript = (dockerfile: string, files: string, { args = [], entryPoint, log = plainLog }: Options): string => {
+  const own = entryPoint !== undefined && entryPoint.length > 0
+  const say = (lines: ReadonlyArray<string>) =>
+    lines.length === 0 ? ":" : `printf '%s\\n' ${lines.map(quote).join(" ")}`
+  // Its words are not known here: a mark is replaced by them.
+  const mark = "JOBSCOPE-TITLE"
+  const group = log.open(mark).map((line) => quote(line).replace(mark, `'"$title"'`))
+  return `
+files=${files}
+# The action may leave processes that do not hear of the end of the builder.
+trap 'kill -TERM -- -1 2>/dev/null; sleep 1; exit 143' TERM INT HUP
+opened=
+close() { if [ -n "$opened" ]; then ${say(log.close)}; opened=; fi; }
+show() {
+  while IFS= read -r line || [ -n "$line" ]; do
+    case $line in
+      "STEP "*)
+        close
+        title=\${line#*: }
+        printf '%s\\n' ${group.length === 0 ? '"$title"' : group.join(" ")}
+        opened=1 ;;
+      *"unshare(CLONE_NEWUSER)"*)
+        printf '%s\\n' "$line"
+        echo "The builder pod may not create user namespaces (seccomp RuntimeDefault?). Administrator: set ACTIONS_RUNNER_HOOK_BUILD_SECCOMP=localhost/<profile>, or use the inline or buildkit builder." ;;
+      *) printf '%s\\n' "$line" ;;
+    esac
+  done
+  close
+}
+{ buildah bud --layers -f "$files/context/"${quote(dockerfile)} -t action "$files/context" </dev/null 2>&1; echo $? >/tmp/jobscope-built; } | show &
+wait $!
+read -r code </tmp/jobscope-built
+if [ "$code" != 0 ]; then exit "$code"; fi
+container=$(buildah from --pull-never action) || exit 125
+of_image() { buildah inspect --type image --format "{{range .OCIv1.Config.$1}}{{println .}}{{end}}" action; }
+set -- /bin/sh ${quote(`${files}/enter`)}
+${own ? `set -- "$@" ${[...entryPoint, ...args].map(quote).join(" ")}` : imageArgv(args)}
+# The mounts of the step, and what hands over its variables.
+set -- "$container" -- "$@"
+while IFS= read -r mount; do set -- -v "$mount:$mount" "$@"; done <"$files/mounts"
+buildah run -v "$files/enter:$files/enter" "$@" </dev/null &
+wait $!
+`
+}
+
+/** ENTRYPOINT and CMD are what the image says when it is built, base images and all. */
+const imageArgv = (args: ReadonlyArray<string>): string => `
+words() { while IFS= read -r word; do if [ -n "$word" ]; then printf '%s\\n' "$word"; fi; done; }
+of_image Entrypoint | words >/tmp/jobscope-argv
+${args.length > 0 ? ":" : "of_image Cmd | words >>/tmp/jobscope-argv"}
+while IFS= read -r word; do set -- "$@" "$word"; done </tmp/jobscope-argv
+${args.length > 0 ? `set -- "$@" ${args.map(quote).join(" ")}` : ":"}
+if [ $# -le 2 ]; then echo "Neither the Dockerfile nor its base image has an ENTRYPOINT or a CMD" >&2; exit 125; fi`
+
+/** Runs in the action's own file system. */
+const enterScript = ({ env, workingDirectory }: Entering): string => {
+  const all = Object.entries(env)
+  const others = all.filter(([name]) => !isExportable(name))
+  return [
+    ...all.flatMap(([name, value]) => (isExportable(name) ? [`export ${name}=${quote(value)}`] : [])),
+    ...(workingDirectory === undefined ? [] : [`cd ${quote(workingDirectory)} || exit 126`]),
+    "unset OLDPWD",
+    `exec ${others.length === 0 ? "" : `env -- ${others.map(([name, value]) => quote(`${name}=${value}`)).join(" ")} `}"$@"`,
+    ""
+  ].join("\n")
+}

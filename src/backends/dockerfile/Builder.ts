@@ -1,0 +1,233 @@
+/**
+ * Makes a container step of an action's Dockerfile, by the builder that the administrator has chosen.
+ *
+ * @example
+ *
+ * ```ts
+ * const program = Effect.gen(function* () {
+ *   const builder = yield* Builder.Builder
+ *   const { plan, stage } = yield* builder.prepare({ dockerfile: "/actions/lint/Dockerfile" })
+ *   yield* stage("/shared/step-1", plan.enter({ env: { INPUT_PATH: "." } }))
+ * }).pipe(Effect.provide(Builder.layer()), Effect.provide(ImageConfig.layer()))
+ * ```
+ */
+import * as Fs from "node:fs"
+import * as Path from "node:path"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import type { RegistryCredentials } from "../../domain/Container.ts"
+import * as JobError from "../../domain/JobError.ts"
+import * as Buildah from "./Buildah.ts"
+import * as BuildContext from "./BuildContext.ts"
+import * as BuildKit from "./BuildKit.ts"
+import * as Dockerfile from "./Dockerfile.ts"
+import { type ImageConfig, ImageConfigs } from "./ImageConfig.ts"
+import * as Inline from "./Inline.ts"
+import type { LogStyle } from "./LogStyle.ts"
+import { Refusal } from "./Refusal.ts"
+import type { NeedsConfig } from "./Stage.ts"
+import * as StepPlan from "./StepPlan.ts"
+
+/** @category models */
+export interface Request {
+  /** Absolute path on this machine. Its directory is the context. */
+  readonly dockerfile: string
+  /** In place of the Dockerfile's, whose CMD is then dropped, too. */
+  readonly entryPoint?: ReadonlyArray<string> | undefined
+  /** In place of CMD, where there are any. */
+  readonly args?: ReadonlyArray<string> | undefined
+  /** Of the node, as Go calls it. Default `amd64`. */
+  readonly architecture?: string | undefined
+  /** For registries of base images. */
+  readonly credentials?: ReadonlyArray<RegistryCredentials> | undefined
+  readonly log?: LogStyle | undefined
+  /** Told of what a builder writes before there is a pod, line by line. Default: nobody is. */
+  readonly write?: ((line: string) => Effect.Effect<void>) | undefined
+}
+
+/** @category models */
+export interface Prepared {
+  readonly plan: StepPlan.StepPlan
+  /** Writes the plan's files, and those of `enter`, into a directory that is empty or not there. */
+  readonly stage: (
+    directory: string,
+    enter: ReadonlyArray<StepPlan.PlanFile>
+  ) => Effect.Effect<void, JobError.BackendError>
+}
+
+/**
+ * The build has run, and an instruction of the Dockerfile failed: the step has ended with that code.
+ *
+ * @category errors
+ */
+export class BuildFailed extends Schema.TaggedError<BuildFailed>()("BuildFailed", {
+  exitCode: Schema.Int,
+  detail: Schema.String
+}) {
+  override get message() {
+    return this.detail
+  }
+}
+
+/** @category services */
+export class Builder extends Context.Service<
+  Builder,
+  {
+    /** Reads, checks and plans, or builds. What cannot be done fails here, before there is a pod. */
+    readonly prepare: (request: Request) => Effect.Effect<Prepared, JobError.BackendError | BuildFailed>
+  }
+>()("jobscope/backends/dockerfile/Builder") {}
+
+/** @category options */
+export interface Options {
+  /** Default `auto`: BuildKit or buildah, if one is set up, else inline. */
+  readonly builder?: "auto" | "inline" | "buildah" | "buildkit" | "off" | undefined
+  readonly inline?: Pick<Inline.Options, "toolsImage" | "alwaysTools" | "directories"> | undefined
+  readonly buildah?: Omit<Buildah.Options, "entryPoint" | "args" | "log"> | undefined
+  readonly buildkit?: Omit<BuildKit.Options, "architecture" | "log"> | undefined
+  /** When the inline builder asks registries for the configuration of base images. Default `whenNeeded`. */
+  readonly imageConfig?: "whenNeeded" | "always" | "never" | undefined
+  readonly limits?: Partial<BuildContext.Limits> | undefined
+}
+
+/** @category constructors */
+export const make = (options: Options, images: ImageConfigs["Service"]): Builder["Service"] => {
+  const chosen = choose(options)
+
+  const prepare = Effect.fnUntraced(function* (
+    request: Request
+  ): Effect.fn.Return<Prepared, Refusal | BuildKit.BuildKitError> {
+    if (chosen === "off") {
+      return yield* forAdministrator(
+        "Actions with a Dockerfile are switched off on this runner (ACTIONS_RUNNER_HOOK_DOCKERFILE=off)",
+        "set ACTIONS_RUNNER_HOOK_DOCKERFILE to auto."
+      )
+    }
+    const name = Path.basename(request.dockerfile)
+    const text = yield* readDockerfile(request.dockerfile)
+    const context = yield* BuildContext.open(Path.dirname(request.dockerfile), {
+      dockerfileName: name,
+      ...(options.limits === undefined ? {} : { limits: options.limits })
+    })
+    const own = { entryPoint: request.entryPoint, args: request.args, log: request.log }
+    const prepared = (plan: StepPlan.StepPlan): Prepared => ({
+      plan,
+      stage: (directory, enter) => StepPlan.write([...plan.files, ...enter], directory, context)
+    })
+    if (chosen === "buildah") {
+      if (options.buildah === undefined) return yield* notSetUp("buildah", "ACTIONS_RUNNER_HOOK_BUILDAH_IMAGE")
+      return prepared(yield* Buildah.plan({ name }, context, { ...options.buildah, ...own }))
+    }
+    if (chosen === "buildkit") {
+      if (options.buildkit === undefined) return yield* notSetUp("buildkit", "ACTIONS_RUNNER_HOOK_BUILDKIT_ADDR")
+      const image = yield* BuildKit.build(
+        { dockerfile: { name, text }, context, write: request.write ?? (() => Effect.void) },
+        {
+          ...options.buildkit,
+          credentials: [...(options.buildkit.credentials ?? []), ...(request.credentials ?? [])],
+          architecture: request.architecture,
+          log: request.log
+        }
+      )
+      return prepared(BuildKit.planOf(image))
+    }
+    const dockerfile = yield* Effect.fromResult(Dockerfile.parse(text))
+    return prepared(yield* planInline(dockerfile, context, request, { ...options.inline, ...own }))
+  })
+
+  const planInline = Effect.fnUntraced(function* (
+    dockerfile: Dockerfile.Dockerfile,
+    context: BuildContext.BuildContext,
+    request: Request,
+    inline: Inline.Options
+  ): Effect.fn.Return<StepPlan.StepPlan, Refusal> {
+    const { architecture, credentials } = request
+    const configs = new Map<string, ImageConfig>()
+    const tried = new Set<string>()
+    const read = (image: string) => images.read(image, { architecture, credentials })
+    for (;;) {
+      const all = { ...inline, architecture, configs, everyConfig: options.imageConfig === "always" }
+      const planned = yield* Effect.result(Inline.plan(dockerfile, context, all))
+      if (Result.isSuccess(planned)) return planned.success
+      const { failure } = planned
+      if (failure._tag === "Refusal") return yield* failure
+      const { image } = failure
+      if (options.imageConfig === "never") return yield* unknownConfig(failure, "registries are not asked here")
+      // A second time would give the same answer.
+      if (tried.has(image)) return yield* unknownConfig(failure, "its configuration does not say")
+      tried.add(image)
+      const config = yield* Effect.mapError(read(image), ({ detail, registry }) =>
+        unknownConfig(failure, `${registry} ${detail}`)
+      )
+      configs.set(image, config)
+    }
+  })
+
+  return {
+    prepare: (request) => Effect.mapError(prepare(request), (error) => toFailure(error))
+  }
+}
+
+/**
+ * The builder that is set up.
+ *
+ * @category layers
+ */
+export const layer = (options: Options = {}): Layer.Layer<Builder, never, ImageConfigs> =>
+  Layer.effect(
+    Builder,
+    Effect.map(ImageConfigs, (images) => make(options, images))
+  )
+
+const choose = ({ buildah, builder = "auto", buildkit }: Options): "inline" | "buildah" | "buildkit" | "off" => {
+  if (builder !== "auto") return builder
+  if (buildkit !== undefined) return "buildkit"
+  return buildah === undefined ? "inline" : "buildah"
+}
+
+const readDockerfile = (path: string): Effect.Effect<string, Refusal> =>
+  Effect.try({
+    try: () => Fs.readFileSync(path, "utf8"),
+    catch: (cause) =>
+      new Refusal({
+        line: 0,
+        text: "",
+        detail: `The Dockerfile ${path} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`,
+        who: "author",
+        hint: "check `runs.image` of action.yml."
+      })
+  })
+
+const forAdministrator = (detail: string, hint: string): Refusal =>
+  new Refusal({ line: 0, text: "", detail, who: "administrator", hint })
+
+const notSetUp = (builder: string, variable: string): Refusal =>
+  forAdministrator(`The ${builder} builder is chosen, and not set up`, `set ${variable}.`)
+
+const unknownConfig = ({ at, image, why }: NeedsConfig, answer: string): Refusal =>
+  new Refusal({
+    line: at.line,
+    text: at.text,
+    detail: `needs the configuration of its base image ${image} ${why}, and it could not be read: ${answer}`,
+    who: "author",
+    hint: "name an ENTRYPOINT in the Dockerfile, or `entrypoint` in action.yml, and give the variables a value there. Administrator: let the runner reach that registry."
+  })
+
+const toFailure = (error: Refusal | BuildKit.BuildKitError): JobError.BackendError | BuildFailed => {
+  if (error._tag === "Refusal") return StepPlan.toBackendError(error)
+  switch (error.reason) {
+    case "failed":
+      return new BuildFailed({ exitCode: error.exitCode ?? 1, detail: error.detail })
+    case "unreachable":
+      return new JobError.BackendError({
+        reason: new JobError.Unavailable({ service: `BuildKit at ${error.address}`, detail: error.detail })
+      })
+    case "refused":
+      return new JobError.BackendError({
+        reason: new JobError.StepStartFailed({ detail: error.message, transient: false })
+      })
+  }
+}
