@@ -3,7 +3,12 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as KroBackend from "../../backends/kro/KroBackend.ts"
+import type * as KroOptions from "../../backends/kro/KroOptions.ts"
+import { fromKubeError } from "../../backends/kubernetes/BackendErrors.ts"
+import * as KubeClient from "../../backends/kubernetes/KubeClient.ts"
 import * as LocalBackend from "../../backends/local/LocalBackend.ts"
+import * as PodBackend from "../../backends/pod/PodBackend.ts"
 import type { JobBackend } from "../../domain/JobBackend.ts"
 import { type BackendError, fail, InvalidInput } from "../../domain/JobError.ts"
 import * as Setting from "./Setting.ts"
@@ -16,9 +21,6 @@ export const names = ["local", "pod", "kro"] as const
 /** @category guards */
 export const isName = (name: string): name is Name => names.some((each) => each === name)
 
-/** Those that are asked where none is named. */
-export const reachable: ReadonlyArray<Name> = ["local"]
-
 /**
  * What can be set for backends, in every command that uses one.
  *
@@ -28,8 +30,36 @@ export const settings = {
   stateDirectory: Setting.text({
     name: "state-dir",
     metavar: "DIRECTORY",
-    description: "Where the local backend keeps its environments",
+    description: "local: where it keeps its environments",
     fallback: "$XDG_STATE_HOME/jobscope, else ~/.local/state/jobscope"
+  }),
+  kubeconfig: Setting.text({
+    name: "kubeconfig",
+    metavar: "FILE",
+    description: "pod, kro: kubeconfig file",
+    fallback: "the pod that this runs in, else $KUBECONFIG, else ~/.kube/config"
+  }),
+  context: Setting.text({
+    name: "context",
+    metavar: "NAME",
+    description: "pod, kro: context of the kubeconfig",
+    fallback: "its current one"
+  }),
+  namespace: Setting.text({
+    name: "namespace",
+    metavar: "NAME",
+    description: "pod, kro: namespace of the jobs",
+    fallback: "that of the context"
+  }),
+  rgd: Setting.text({
+    name: "rgd",
+    metavar: "NAME",
+    description: "kro: ResourceGraphDefinition that environments are instances of"
+  }),
+  rgdValues: Setting.pairs({
+    name: "rgd-value",
+    metavar: "FIELD=VALUE",
+    description: "kro: field of an instance's spec; may be repeated"
   })
 }
 
@@ -37,23 +67,44 @@ export const settings = {
 export type Values = Setting.Values<typeof settings>
 
 /**
+ * Those that are asked where none is named.
+ *
+ * @category getters
+ */
+export const reachable = ({ rgd }: Values): ReadonlyArray<Name> =>
+  rgd === undefined ? ["local", "pod"] : ["local", "pod", "kro"]
+
+/**
  * Makes a backend when it is needed.
  *
  * @category layers
  */
-export const layer = (name: Name, { stateDirectory }: Values): Layer.Layer<JobBackend, BackendError> => {
+export const layer = (name: Name, values: Values): Layer.Layer<JobBackend, BackendError> => {
   switch (name) {
     case "local":
-      return LocalBackend.layer({ stateDirectory })
+      return LocalBackend.layer({ stateDirectory: values.stateDirectory })
     case "pod":
+      return Layer.provide(PodBackend.layer({ namespace: values.namespace }), kubernetes(values))
     case "kro":
-      return missing(name)
+      return Layer.unwrap(
+        Effect.map(kroOptions(values), (options) => Layer.provide(KroBackend.layer(options), kubernetes(values)))
+      )
   }
 }
 
-const missing = (name: Name): Layer.Layer<JobBackend, BackendError> =>
-  Layer.unwrap(
-    Effect.suspend(() =>
-      fail(new InvalidInput({ input: "--backend", detail: `this version of jobscope has no backend "${name}" yet` }))
-    )
+const kubernetes = ({ context, kubeconfig, namespace }: Values): Layer.Layer<KubeClient.KubeClient, BackendError> =>
+  Layer.catch(
+    KubeClient.layer({ context, namespace, files: kubeconfig === undefined ? undefined : [kubeconfig] }),
+    (error) => Layer.effect(KubeClient.KubeClient, Effect.fail(fromKubeError(error)))
   )
+
+const kroOptions = Effect.fnUntraced(function* ({
+  namespace,
+  rgd,
+  rgdValues
+}: Values): Effect.fn.Return<KroOptions.Options, BackendError> {
+  if (rgd === undefined) {
+    return yield* fail(new InvalidInput({ input: "--rgd", detail: "the backend kro needs a ResourceGraphDefinition" }))
+  }
+  return { rgd: { name: rgd }, namespace, values: Object.fromEntries(rgdValues) }
+})

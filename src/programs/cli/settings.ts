@@ -47,7 +47,10 @@ export const job = Setting.texts({
 })
 
 export const needs = Setting.toggle(
-  { name: "needs", description: "With --job, also the jobs that those need; without, they count as successful, and have no outputs" },
+  {
+    name: "needs",
+    description: "With --job, also the jobs that those need; without, they count as successful, and have no outputs"
+  },
   true
 )
 

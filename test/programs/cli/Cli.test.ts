@@ -12,8 +12,7 @@ describe("jobscope", () => {
   it("helps", async () => {
     const { code, stderr, stdout } = await run(["--help"])
     assert.deepStrictEqual([code, stderr], [0, ""])
-    for (const name of ["validate", "list", "ps", "reap", "version"])
-      assert.match(stdout, new RegExp(`\\n  ${name} `))
+    for (const name of ["validate", "list", "ps", "reap", "version"]) assert.match(stdout, new RegExp(`\\n  ${name} `))
   })
 
   it("tells its version", async () => {

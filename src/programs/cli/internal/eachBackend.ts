@@ -22,11 +22,11 @@ export const eachBackend = Effect.fnUntraced(function* <A>(
     const detail = `expected ${Backends.names.map((name) => `"${name}"`).join(", ")}, not "${unknown}"`
     return yield* fail(new InvalidInput({ input: "--backend", detail }))
   }
-  const names = named.length === 0 ? Backends.reachable : named.filter(Backends.isName)
+  const names = named.length === 0 ? Backends.reachable(values) : named.filter(Backends.isName)
   const found = yield* Effect.forEach(names, (name) => {
     const asked = Effect.provide(ask, Backends.layer(name, values))
     if (named.length > 0) return asked
-    return Effect.catch(asked, (error) => Effect.as(Console.error(`${name}: ${error.message}`), []))
+    return Effect.catch(asked, (error) => Effect.as(Console.error(`not looked at: ${name}: ${error.message}`), []))
   })
   return found.flat()
 })
