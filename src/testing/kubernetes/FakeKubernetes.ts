@@ -200,6 +200,7 @@ const build = Effect.fnUntraced(function* (options: Options, clock: Clock.Clock)
   const quotas: Array<Quota> = []
   let images: FakeImage.FakeImages = { ...FakeImage.defaults, ...options.images }
   let cordoned = false
+  let variables: Readonly<Record<string, string>> = {}
   const seen: Array<SeenRequest> = []
 
   const claimDirectory = (claim: string, inNamespace = namespace) =>
@@ -219,6 +220,7 @@ const build = Effect.fnUntraced(function* (options: Options, clock: Clock.Clock)
       cordoned: () => cordoned
     },
     images: () => images,
+    variables: () => variables,
     timings: {
       phase: Duration.fromInputUnsafe(options.phaseDelay ?? "20 millis"),
       again: Duration.fromInputUnsafe(options.retryDelay ?? "200 millis"),
@@ -240,6 +242,10 @@ const build = Effect.fnUntraced(function* (options: Options, clock: Clock.Clock)
     protocols: options.protocols ?? ["v5.channel.k8s.io", "v4.channel.k8s.io"],
     bookmarks: Duration.fromInputUnsafe(options.bookmarkInterval ?? "1 minute")
   })
+  // In-cluster access is always over TLS.
+  if (options.tls !== undefined) {
+    variables = { KUBERNETES_SERVICE_HOST: "127.0.0.1", KUBERNETES_SERVICE_PORT: String(port) }
+  }
   for (const name of new Set(["default", namespace])) {
     store.create(namespaces, undefined, name, { status: { phase: "Active" } })
     store.create(serviceAccounts, name, "default", {})

@@ -4,7 +4,7 @@ import { Effect, Exit, Scope, Stream } from "effect"
 import * as KubeClient from "jobscope/backends/kubernetes/KubeClient"
 import * as KubeResource from "jobscope/backends/kubernetes/KubeResource"
 import type { Register } from "./behaviour.ts"
-import { Cluster, createPod, eventually, logs, phase, remove, run, shell } from "./support.ts"
+import { Cluster, createPod, eventually, logs, phase, remove, run, shell, stateOf } from "./support.ts"
 
 export const podProcesses = (it: Register): void => {
   it("variables come from the pod, secrets and fields, and are expanded", () =>
@@ -188,6 +188,42 @@ export const podProcesses = (it: Register): void => {
       assert.deepStrictEqual([group, session], [pid, pid])
       assert.match(first ?? "", /sleep 1000/)
       yield* remove("inside", 0)
+    }))
+
+  it("arguments and variables have the kernel's limit, which is told as the runtime tells it", () =>
+    Effect.gen(function* () {
+      yield* shellPod("limits")
+      const count = (length: number) =>
+        run("limits", "", { command: ["sh", "-c", 'echo "$1" | wc -c', "sh", "x".repeat(length)] })
+      assert.strictEqual((yield* count(100_000)).stdout.trim(), "100001")
+      const long = yield* count(140_000)
+      assert.strictEqual(long.code, 1)
+      assert.match(`${long.stdout}${long.stderr}`, /^exec \S*sh: argument list too long\n$/)
+      yield* createPod("too-long", {
+        containers: [shell("true", { env: [{ name: "LONG", value: "x".repeat(140_000) }] })]
+      })
+      const failed = yield* phase("too-long", "Failed")
+      const { exitCode, reason } = stateOf(failed)?.terminated ?? {}
+      assert.deepStrictEqual([exitCode, reason], [1, "Error"])
+      assert.match(yield* logs("too-long"), /^exec \S*sh: argument list too long\n$/)
+      yield* remove("limits", 0)
+    }))
+
+  it("what happens to a pod is told by events", () =>
+    Effect.gen(function* () {
+      const kube = yield* KubeClient.KubeClient
+      yield* createPod("eventful", { containers: [shell("", { command: ["no-such-program"] })] })
+      yield* phase("eventful", "Failed")
+      const told = Effect.map(
+        kube.list({ resource: KubeResource.events, query: { fieldSelector: "involvedObject.name=eventful" } }),
+        ({ items }) => items.map(({ message, reason, type }) => `${type} ${reason}: ${message}`).join("\n")
+      )
+      const wanted = [
+        /^Normal Scheduled: Successfully assigned /m,
+        /^Normal Pulled: /m,
+        /^Warning Failed: Error: .*"no-such-program"/m
+      ]
+      yield* eventually("all of it is told")(Effect.map(told, (text) => wanted.every((one) => one.test(text))))
     }))
 
   it("stdin comes to its end", () =>

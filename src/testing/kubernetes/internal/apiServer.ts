@@ -8,6 +8,7 @@ import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
 import type { Fault } from "../FakeFault.ts"
 import { type ApiCall, parseCall } from "./apiCall.ts"
+import { reportingDefects } from "./defects.ts"
 import { serveExec } from "./execCall.ts"
 import { breakSocket, limitSocket, type makeFaults } from "./faults.ts"
 import { pods } from "./kinds.ts"
@@ -56,7 +57,8 @@ export const serveApi = Effect.fnUntraced(function* (
   const { faults, kubelet, store, users } = options
   const run = yield* FiberSet.makeRuntime<never, void, never>()
   const sockets = new Set<Socket>()
-  const server = options.tls === undefined ? Http.createServer() : Https.createServer({ ...options.tls })
+  const server =
+    options.tls === undefined ? Http.createServer(limits) : Https.createServer({ ...limits, ...options.tls })
   const webSockets = new WebSocketServer({
     noServer: true,
     perMessageDeflate: false,
@@ -133,7 +135,7 @@ export const serveApi = Effect.fnUntraced(function* (
       const log = logOf(found.pod, found.container, call)
       if ("code" in log) return refuse(log)
       told(200)
-      return yield* serveLog(log, call, response, store.now())
+      return yield* Effect.scoped(serveLog(log, call, response, store.now()))
     }
     if (call.resource === "pods/exec")
       return refuse(Status.badRequest("you must specify at least 1 of stdin, stdout, stderr"))
@@ -180,13 +182,13 @@ export const serveApi = Effect.fnUntraced(function* (
     socket.on("close", () => sockets.delete(socket))
   })
   server.on("request", (request, response) => {
-    const fiber = run(answering(enter(request), request, response))
+    const fiber = run(reportingDefects(answering(enter(request), request, response)))
     response.on("close", () => fiber.interruptUnsafe())
   })
   server.on("upgrade", (request: Http.IncomingMessage, socket: Socket, head: Buffer) => {
     // A connection that was answered other requests before is told of the end of its peer by an error.
     socket.on("error", () => {})
-    const fiber = run(upgrading(enter(request), request, socket, head))
+    const fiber = run(reportingDefects(upgrading(enter(request), request, socket, head)))
     socket.on("close", () => fiber.interruptUnsafe())
   })
   yield* Effect.acquireRelease(
@@ -201,6 +203,9 @@ export const serveApi = Effect.fnUntraced(function* (
   )
   return (server.address() as AddressInfo).port
 })
+
+/** As large as Go's default: commands of exec are in the path. */
+const limits = { maxHeaderSize: 1024 * 1024 }
 
 interface Entered {
   readonly told: (status: number) => void

@@ -26,6 +26,8 @@ export interface ContainerLog {
   readonly read: (position: number) => Buffer | undefined
   readonly size: () => number
   readonly subscribe: (listener: () => void) => () => void
+  /** Keeps it open for a reader, until that calls what this gives. */
+  readonly hold: () => () => void
   readonly close: () => void
 }
 
@@ -39,7 +41,16 @@ export const makeContainerLog = (file: string, clock: Clock.Clock): ContainerLog
   const partial = { stdout: Buffer.alloc(0), stderr: Buffer.alloc(0) }
   let size = 0
   let ended = false
+  /** Nobody writes any more; whoever reads still may. */
+  let done = false
+  let closed = false
+  let readers = 0
 
+  const release = () => {
+    if (!done || closed || readers > 0) return
+    closed = true
+    Fs.closeSync(descriptor)
+  }
   const notify = () => {
     for (const listener of [...listeners]) listener()
   }
@@ -78,7 +89,7 @@ export const makeContainerLog = (file: string, clock: Clock.Clock): ContainerLog
     },
     ended: () => ended,
     read: (position) => {
-      if (position >= size) return undefined
+      if (closed || position >= size) return undefined
       const part = Buffer.alloc(Math.min(256 * 1024, size - position))
       const read = Fs.readSync(descriptor, part, 0, part.length, position)
       return part.subarray(0, read)
@@ -88,7 +99,19 @@ export const makeContainerLog = (file: string, clock: Clock.Clock): ContainerLog
       listeners.add(listener)
       return () => listeners.delete(listener)
     },
-    close: () => Fs.closeSync(descriptor)
+    hold: () => {
+      readers++
+      return () => {
+        readers--
+        release()
+      }
+    },
+    close: () => {
+      done = true
+      ended = true
+      notify()
+      release()
+    }
   }
 }
 

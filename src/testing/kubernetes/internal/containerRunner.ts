@@ -31,6 +31,8 @@ export interface Timings {
 export interface RunnerOptions extends VolumeOptions {
   readonly clock: Clock.Clock
   readonly images: () => FakeImage.FakeImages
+  /** Variables of every container. */
+  readonly variables: () => Readonly<Record<string, string>>
   readonly timings: Timings
   /** Outlives the runner: what a process is told when it ends. */
   readonly scope: Scope.Scope
@@ -161,7 +163,7 @@ const runOnce = Effect.fnUntraced(function* (
   })
   while (true) {
     const pod = options.pod()
-    const environment = environmentOf(options.store, pod, spec, image.env ?? {}, options.node)
+    const environment = environmentOf(options.store, pod, spec, { ...options.variables(), ...image.env }, options.node)
     if (environment.variables === undefined) {
       yield* wait("CreateContainerConfigError", environment.missing)
       continue

@@ -75,6 +75,7 @@ export const serveLog = Effect.fnUntraced(function* (
   const render = makeLogRenderer(query, now)
   response.writeHead(200, { "content-type": "text/plain" })
   response.flushHeaders()
+  yield* Effect.acquireRelease(Effect.sync(log.hold), (release) => Effect.sync(release))
   let position = positionOfTail(log, query.tailLines)
   while (true) {
     const part = log.read(position)

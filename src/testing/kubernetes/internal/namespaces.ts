@@ -104,7 +104,7 @@ export const start = Effect.fnUntraced(function* (
   const exit = Deferred.makeUnsafe<Ended>()
   const mounted = Deferred.makeUnsafe<boolean>()
   const identity = identityOf(options)
-  const child = ChildProcess.spawn(
+  const child = spawn(
     pathOfTool("setpriv"),
     [
       ...tied,
@@ -128,12 +128,18 @@ export const start = Effect.fnUntraced(function* (
     ],
     { env: {}, stdio: ["ignore", "pipe", "pipe", "pipe"], detached: true }
   )
+  if (child === "TooLong") {
+    options.onOutput("stderr", Buffer.from(`exec ${options.command[0]}: argument list too long\n`))
+    Deferred.doneUnsafe(exit, Effect.succeed({ code: 1, signal: undefined }))
+    return { exit, signal: () => Effect.void, exec: (call) => refusing(call.command[0] ?? "") }
+  }
+  // Until its own program runs, what comes is of the tools that start it.
+  let early: Array<readonly ["stdout" | "stderr", Buffer]> | undefined = []
   let said = ""
-  let running = false
   const hear = (stream: "stdout" | "stderr") => (bytes: Buffer) => {
-    // Until its own program runs, what comes is of the tools that start it.
-    if (!running) said = `${said}${bytes.toString()}`.slice(-2000)
-    options.onOutput(stream, bytes)
+    if (early === undefined) return options.onOutput(stream, bytes)
+    early.push([stream, bytes])
+    said = `${said}${bytes.toString()}`.slice(-2000)
   }
   child.stdout?.on("data", hear("stdout"))
   child.stderr?.on("data", hear("stderr"))
@@ -153,11 +159,13 @@ export const start = Effect.fnUntraced(function* (
   const isMounted = yield* Effect.raceFirst(Deferred.await(mounted), Effect.as(Deferred.await(exit), false))
   if (!isMounted) return yield* Effect.fail<StartFailure>({ reason: "CreateContainerError", message: said.trim() })
   const first = yield* firstProcess(child.pid ?? 0, nsenter, exit)
-  running = true
   if (first === undefined) {
     const failed = startErrorIn(said, options.command[0] ?? "")
     if (failed !== undefined) return yield* Effect.fail<StartFailure>({ reason: "StartError", message: failed })
   }
+
+  for (const [stream, bytes] of early) options.onOutput(stream, bytes)
+  early = undefined
 
   return {
     exit,
@@ -167,8 +175,8 @@ export const start = Effect.fnUntraced(function* (
         if (signal === "SIGKILL") killed = true
         sendSignal(first, signal)
       }),
-    exec: (call) =>
-      ChildProcess.spawn(
+    exec: (call) => {
+      const process = spawn(
         nsenter,
         [
           "-t",
@@ -190,8 +198,31 @@ export const start = Effect.fnUntraced(function* (
         ],
         { env: { ...call.env }, stdio: [call.stdin ? "pipe" : "ignore", "pipe", "pipe"], detached: true }
       )
+      return process === "TooLong" ? refusing(call.command[0] ?? "") : process
+    }
   }
 })
+
+/** Linux takes 128 KiB for one argument or variable, and some megabytes for all. */
+const spawn = (
+  command: string,
+  args: ReadonlyArray<string>,
+  options: ChildProcess.SpawnOptions
+): ChildProcess.ChildProcess | "TooLong" => {
+  try {
+    return ChildProcess.spawn(command, args, options)
+  } catch (cause) {
+    if (cause instanceof Error && "code" in cause && cause.code === "E2BIG") return "TooLong"
+    throw cause
+  }
+}
+
+/** What a command comes to whose arguments are too long, as a runtime tells it. */
+const refusing = (program: string): ChildProcess.ChildProcess =>
+  ChildProcess.spawn(pathOfTool("sh"), ["-c", 'echo "exec $0: argument list too long" >&2; exit 1', program], {
+    env: {},
+    stdio: ["ignore", "pipe", "pipe"]
+  })
 
 export const startErrorPrefix = "nsenter: failed to execute"
 
