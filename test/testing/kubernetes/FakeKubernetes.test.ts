@@ -22,6 +22,23 @@ const test = <E>(
   options: FakeKubernetes.Options = {}
 ) => it.live(title, () => Effect.scoped(body()).pipe(Effect.provide(FakeKubernetes.layer(options))))
 
+/** A certificate for this machine. */
+const selfSigned = () => {
+  const folder = mkdtempSync(join(tmpdir(), "jobscope-tls-"))
+  const [keyFile, certFile] = [join(folder, "key"), join(folder, "cert")]
+  const request = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=api"
+  // A name, so that it is not taken for a program of package.json.
+  const tool = "openssl"
+  execFileSync(
+    tool,
+    [...request.split(" "), "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", keyFile, "-out", certFile],
+    { stdio: "ignore" }
+  )
+  const made = { cert: readFileSync(certFile, "utf8"), key: readFileSync(keyFile, "utf8") }
+  rmSync(folder, { recursive: true })
+  return made
+}
+
 /** What a process of a container has in its environment is found here even if the container hides it. */
 const processesWith = (marker: string): ReadonlyArray<string> =>
   globSync("/proc/[0-9]*/environ").filter((file) => {
@@ -380,6 +397,39 @@ describe.skipIf(FakeKubernetes.unsupported() !== undefined)("the node of a fake 
         )
       }),
     { claims: { "runner-work": folder } }
+  )
+
+  test(
+    "speaks TLS, and lets a program in a pod use the access that it finds there",
+    () =>
+      Effect.gen(function* () {
+        const kube = yield* KubeClient.KubeClient
+        const role = { metadata: { name: "read" }, rules: [{ apiGroups: [""], resources: ["pods"], verbs: ["list"] }] }
+        yield* kube.request({ verb: "create", resource: KubeResource.roles, body: role })
+        const binding = {
+          metadata: { name: "read" },
+          roleRef: { kind: "Role", name: "read" },
+          subjects: [{ kind: "ServiceAccount", name: "default" }]
+        }
+        yield* kube.request({ verb: "create", resource: KubeResource.roleBindings, body: binding })
+        const script = `
+        const folder = "/var/run/secrets/kubernetes.io/serviceaccount"
+        const read = (name) => require("fs").readFileSync(folder + "/" + name, "utf8")
+        const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port } = process.env
+        const path = "/api/v1/namespaces/" + read("namespace") + "/pods"
+        const headers = { authorization: "Bearer " + read("token") }
+        require("https").get({ host, port, path, headers, ca: read("ca.crt") }, (answer) => {
+          console.log(answer.statusCode)
+          answer.resume()
+        })`
+        yield* createPod("inside", {
+          automountServiceAccountToken: true,
+          containers: [{ name: "main", image: "with-node", command: ["/node", "-e", script] }]
+        })
+        yield* phase("inside", "Succeeded")
+        assert.strictEqual(yield* logs("inside"), "200\n")
+      }),
+    { tls: selfSigned(), images: { "with-node": { files: { "/node": { source: process.execPath } } } } }
   )
 
   test(
