@@ -66,7 +66,7 @@ interface About {
 }
 
 /**
- * The next step: to run, to show as skipped, or to show as failed because it cannot even be tried.
+ * The next step: to run, to show as done because nothing is to do, as skipped, or as failed because it cannot even be tried.
  *
  * @category models
  */
@@ -82,6 +82,7 @@ export type NextStep =
       readonly filter?: OutputFilter | undefined
       readonly settle: (left: Left) => Effect.Effect<Meaning>
     })
+  | (About & { readonly _tag: "Done"; readonly detail: string; readonly outputs: Readonly<Record<string, string>> })
   | (About & { readonly _tag: "Skip" })
   | (About & { readonly _tag: "Fail"; readonly detail: string; readonly continueOnError: boolean })
 

@@ -108,7 +108,7 @@ export interface WorkflowJob {
   readonly name?: ((context: JobContext) => string) | undefined
   /** As for steps, or a function of the status and of what is known. Default `success`. */
   readonly if: Condition | ((status: NeedsStatus, context: JobContext) => boolean)
-  readonly matrix: Matrix | ((context: JobContext) => Matrix) | undefined
+  readonly matrix: Matrix | ((context: JobContext) => Matrix | undefined) | undefined
   /** The first combination that fails cancels the others. */
   readonly failFast: boolean | ((context: JobContext) => boolean)
   /** Combinations at a time; left out, as many as the workflow allows. */

@@ -50,8 +50,8 @@ export const runSteps = Effect.fnUntraced(function* (
     const result: StepResult =
       over || next._tag === "Skip"
         ? yield* unrun(next, "skipped")
-        : next._tag === "Fail"
-          ? yield* refused(job, next)
+        : next._tag !== "Run"
+          ? yield* untried(job, next)
           : yield* runStep(job, environment, next, stop, stopped !== undefined)
     steps.push(result)
     lost ||= result.error?.reason._tag === "EnvironmentLost"
@@ -73,11 +73,14 @@ const unrun = ({ id, name }: NextStep, outcome: Conclusion) =>
       new StepResult({ id, name, outcome, conclusion: outcome, outputs: {}, tail: [], startedAt, duration: 0 })
   )
 
-/** A step that cannot be tried: it starts and fails at once, so that it shows where it would have run. */
-const refused = Effect.fnUntraced(function* (job: Job, next: Extract<NextStep, { readonly _tag: "Fail" }>) {
-  yield* emit({ _tag: "StepStarted", job: job.name, step: next.id, name: next.name, command: next.name })
-  const result = yield* unrun(next, "failure")
-  return new StepResult({ ...result, conclusion: counts("failure", next.continueOnError), detail: next.detail })
+/** A step with nothing to run starts and ends at once, so that it shows where it would have run. */
+const untried = Effect.fnUntraced(function* (job: Job, next: Extract<NextStep, { readonly _tag: "Done" | "Fail" }>) {
+  const { detail, id, name } = next
+  yield* emit({ _tag: "StepStarted", job: job.name, step: id, name, command: next._tag === "Done" ? detail : name })
+  const result = yield* unrun(next, next._tag === "Done" ? "success" : "failure")
+  return next._tag === "Done"
+    ? new StepResult({ ...result, outputs: next.outputs })
+    : new StepResult({ ...result, conclusion: counts("failure", next.continueOnError), detail })
 })
 
 /** What the step did, before it is known what counts. */

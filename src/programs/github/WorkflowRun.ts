@@ -1,0 +1,67 @@
+/**
+ * Runs a workflow file on any backend, by the same engine and with the same events as every other workflow.
+ *
+ * **Example**
+ *
+ * ```ts
+ * const program = Effect.flatMap(WorkflowFile.read(".github/workflows/ci.yml"), (file) =>
+ *   WorkflowRun.run(file, { secrets: { TOKEN: Redacted.make("...") } }))
+ * ```
+ */
+import * as Effect from "effect/Effect"
+import type * as FileSystem from "effect/FileSystem"
+import { JobBackend } from "../../domain/JobBackend.ts"
+import * as Workflow from "../../domain/Workflow.ts"
+import * as WorkflowEngine from "../../domain/WorkflowEngine.ts"
+import type { WorkflowResult } from "../../domain/WorkflowResult.ts"
+import { inOrder, WorkflowInvalid } from "./Diagnostic.ts"
+import { nameOf } from "./internal/contexts.ts"
+import { jobsOf } from "./internal/jobGraph.ts"
+import type { StepSummary } from "./internal/jobProgram.ts"
+import { type PreparedRun, prepareRun } from "./internal/prepareRun.ts"
+import { refusals } from "./internal/refusals.ts"
+import type { OptionInvalid } from "./OptionInvalid.ts"
+import type { Options } from "./RunOptions.ts"
+import type { WorkflowFile } from "./WorkflowFile.ts"
+
+export type { StepSummary } from "./internal/jobProgram.ts"
+
+/**
+ * What came of it. `ExitCode.ofWorkflow(result)` is the exit code.
+ *
+ * @category models
+ */
+export interface RunOutcome {
+  readonly result: WorkflowResult
+  /** What steps wrote to `$GITHUB_STEP_SUMMARY`, in the order in which they ended. */
+  readonly summaries: ReadonlyArray<StepSummary>
+}
+
+/**
+ * Runs the jobs that the options select, to the end. Interrupting it cancels them in order, as with every workflow.
+ *
+ * **Details**
+ *
+ * What does not fit the file, and what the backend cannot do, is refused before anything is started. Events, results and messages show no
+ * secret.
+ *
+ * @category running
+ */
+export const run = Effect.fnUntraced(function* (
+  file: WorkflowFile,
+  options: Options = {}
+): Effect.fn.Return<RunOutcome, WorkflowInvalid | OptionInvalid, JobBackend | FileSystem.FileSystem> {
+  const { capabilities, name: backend } = yield* JobBackend
+  const prepared: PreparedRun = yield* prepareRun(file, options)
+  const refused = refusals(file, prepared.jobs, backend, capabilities)
+  if (refused.length > 0) return yield* new WorkflowInvalid({ diagnostics: inOrder(refused) })
+  const summaries: Array<StepSummary> = []
+  const jobs = jobsOf(prepared, (summary) => {
+    summaries.push(summary)
+  })
+  const result = yield* WorkflowEngine.run(Workflow.make(nameOf(file), jobs), {
+    parallel: options.parallel,
+    conclude: options.conclude
+  })
+  return { result, summaries }
+})

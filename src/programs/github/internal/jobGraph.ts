@@ -1,0 +1,205 @@
+/** The jobs of a file as jobs of the engine: everything that is computed is asked for when its time has come. */
+import { data } from "@actions/expressions"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Schema from "effect/Schema"
+import { Timeouts, Workspace } from "../../../domain/Job.ts"
+import type { Conclusion } from "../../../domain/JobResult.ts"
+import * as Matrix from "../../../domain/Matrix.ts"
+import type { JobContext, JobDefinition, NeedsStatus, WorkflowJob } from "../../../domain/Workflow.ts"
+import { isCheckout } from "../WorkflowFile.ts"
+import type { ConcurrencySyntax, JobSyntax } from "../WorkflowSyntax.ts"
+import { containersOf } from "./containers.ts"
+import * as ContextData from "./contextData.ts"
+import * as Contexts from "./contexts.ts"
+import type { Scope } from "./expression.ts"
+import { makeJobProgram, type StepSummary } from "./jobProgram.ts"
+import type { PreparedRun } from "./prepareRun.ts"
+import { asMatrix, combinationsOf } from "./strategy.ts"
+import * as Values from "./values.ts"
+
+export const jobsOf = (run: PreparedRun, onSummary: (summary: StepSummary) => void): ReadonlyArray<WorkflowJob> => {
+  const ids = new Set(run.jobs.map(({ id }) => id.value))
+  return run.jobs.map((job) => jobOf(run, job, ids, onSummary))
+}
+
+const jobOf = (
+  run: PreparedRun,
+  job: JobSyntax,
+  selected: ReadonlySet<string>,
+  onSummary: (summary: StepSummary) => void
+): WorkflowJob => {
+  const { contexts, file, options } = run
+  const { file: name } = file.syntax
+  const masker = run.newMasker()
+  /** Messages of what is wrong may show values. */
+  const masked = <A>(evaluation: () => A): A => {
+    try {
+      return evaluation()
+    } catch (cause) {
+      throw new Values.ValueProblem({ message: masker.mask(cause instanceof Error ? cause.message : String(cause)) })
+    }
+  }
+  const scope = (context: JobContext, more: Scope["contexts"] = {}): Scope => ({
+    contexts: {
+      github: Contexts.githubContext(contexts, { job: job.id.value }),
+      inputs: contexts.inputs,
+      vars: contexts.vars,
+      needs: needsContext(job, context),
+      ...more
+    }
+  })
+  const runScope = (context: JobContext): Scope =>
+    scope(context, {
+      strategy: strategyContext(context),
+      matrix: ContextData.fromJson(context.matrix),
+      secrets: contexts.secrets
+    })
+  const strategyContext = (context: JobContext) =>
+    ContextData.fromJson({
+      "fail-fast": failFast(context),
+      "job-index": context.index,
+      "job-total": context.total,
+      "max-parallel": maxParallel(context) ?? context.total
+    })
+  const failFast = (context: JobContext) =>
+    Values.boolean(name, job.strategy?.failFast, "`fail-fast`", scope(context)) ?? true
+  const maxParallel = (context: JobContext) => {
+    const found = Values.number(name, job.strategy?.maxParallel, "`max-parallel`", scope(context))
+    return found === undefined ? undefined : Math.max(1, Math.floor(found))
+  }
+  const inPlace = options.workspace === "in-place"
+  const hasFiles = inPlace || job.steps.some(checksOut)
+  const containers = (context: JobContext) => {
+    const within = runScope(context)
+    const value = (tree: NonNullable<JobSyntax["container"]>) => Values.json(name, tree, within)
+    const { container, services } = job
+    const place = (what: string, { range }: { readonly range: JobSyntax["range"] }) => ({ file: name, range, what })
+    const listed =
+      "kind" in services
+        ? Object.entries(asRecord(Values.json(name, services, within))).map(([id, each]) => ({
+            name: id,
+            place: place(`the service "${id}"`, services),
+            value: each
+          }))
+        : services.map(({ container, name: { value: id } }) => ({
+            name: id,
+            place: place(`the service "${id}"`, container),
+            value: value(container)
+          }))
+    return containersOf(
+      container === undefined ? undefined : { place: place("the container", container), value: value(container) },
+      listed
+    )
+  }
+  const definition = (context: JobContext): JobDefinition => {
+    const { container, services, volumes } = containers(context)
+    const total = Values.minutes(name, job.timeoutMinutes, "`timeout-minutes`", runScope(context))
+    return {
+      steps: [],
+      services,
+      volumes,
+      ...(container === undefined ? {} : { container }),
+      ...(hasFiles ? { workspace: new Workspace({ path: file.workspace, mode: inPlace ? "in-place" : "copy" }) } : {}),
+      timeouts: new Timeouts({
+        total: total ?? Duration.hours(6),
+        ...(options.conclude === undefined ? {} : { conclude: Duration.fromInputUnsafe(options.conclude) })
+      })
+    }
+  }
+  const displayName = (context: JobContext): string => {
+    const combination = Object.keys(context.matrix).length === 0 ? "" : ` (${Matrix.describe(context.matrix)})`
+    const { name: given } = job
+    if (given === undefined) return `${job.id.value}${combination}`
+    const plain = masker.mask(Values.string(name, given, runScope(context)))
+    return given.parts.length === 0 ? `${plain}${combination}` : plain
+  }
+  return {
+    id: job.id.value,
+    needs: job.needs.map(({ value }) => value).filter((id) => selected.has(id)),
+    name: (context) => masked(() => displayName(context)),
+    if: (status, context) =>
+      masked(() => {
+        const within = { ...scope(context), functions: statusFunctions(status) }
+        return Values.holds(name, job.if, within, status.succeeded && !status.cancelled)
+      }),
+    matrix: (context) =>
+      masked(() =>
+        job.strategy?.matrix === undefined
+          ? undefined
+          : asMatrix(combinationsOf(name, job.strategy, scope(context), options.matrix))
+      ),
+    failFast: (context) => masked(() => failFast(context)),
+    maxParallel: (context) => masked(() => maxParallel(context)),
+    continueOnError: (context) =>
+      masked(() => Values.boolean(name, job.continueOnError, "`continue-on-error`", runScope(context)) ?? false),
+    concurrency: (context) => masked(() => concurrencyOf(name, job.concurrency, runScope(context))),
+    outputs: {},
+    job: (context) => masked(() => definition(context)),
+    steps: (context) =>
+      Effect.sync(() => {
+        const { container, env } = containers(context)
+        return makeJobProgram({
+          file,
+          job,
+          name: displayName(context),
+          contexts: {
+            run: contexts,
+            jobId: job.id.value,
+            needs: needsContext(job, context),
+            strategy: strategyContext(context),
+            matrix: ContextData.fromJson(context.matrix),
+            debug: options.debug ?? false,
+            container: container !== undefined
+          },
+          // What a step masks is masked in its own job.
+          masker: run.newMasker(),
+          baseEnv: { ...options.env, ...env },
+          hasFiles,
+          onSummary
+        })
+      })
+  }
+}
+
+const checksOut = ({ does }: JobSyntax["steps"][number]): boolean =>
+  does._tag === "Uses" && does.action._tag === "Remote" && isCheckout(does.action.repository)
+
+const asRecord = (value: Schema.Json) => (Values.isRecord(value) ? value : {})
+
+/** GitHub's word for a conclusion. */
+export const wordOf = (conclusion: Conclusion): string =>
+  conclusion === "error" || conclusion === "timeout" ? "failure" : conclusion
+
+/** A need that is not part of the run counts as successful, with empty outputs. */
+const needsContext = (job: JobSyntax, { needs }: JobContext) =>
+  new ContextData.Dictionary(
+    job.needs.map(({ value: id }) => {
+      const needed = Object.hasOwn(needs, id) ? needs[id] : undefined
+      return [
+        id,
+        ContextData.fromJson({
+          result: needed === undefined ? "success" : wordOf(needed.conclusion),
+          outputs: { ...needed?.outputs }
+        })
+      ]
+    })
+  )
+
+const statusFunctions = ({ cancelled, failed, succeeded }: NeedsStatus): NonNullable<Scope["functions"]> => {
+  const is = (holds: boolean) => () => new data.BooleanData(holds)
+  return {
+    success: is(succeeded && !cancelled),
+    failure: is(failed && !cancelled),
+    cancelled: is(cancelled),
+    always: is(true)
+  }
+}
+
+const concurrencyOf = (file: string, concurrency: ConcurrencySyntax | undefined, scope: Scope) => {
+  if (concurrency === undefined) return undefined
+  const group = Values.string(file, concurrency.group, scope)
+  if (group === "") return undefined
+  const cancelInProgress = Values.boolean(file, concurrency.cancelInProgress, "`cancel-in-progress`", scope) ?? false
+  return { group, cancelInProgress, queue: concurrency.queue === "max" ? ("all" as const) : ("single" as const) }
+}

@@ -1,0 +1,63 @@
+/** What a backend cannot do of what a file asks for, as far as the file alone tells it: found before anything is started. */
+import type { Capabilities } from "../../../domain/Capabilities.ts"
+import { Diagnostic, type Range } from "../Diagnostic.ts"
+import type { WorkflowFile } from "../WorkflowFile.ts"
+import type { JobSyntax, StepSyntax, Tree } from "../WorkflowSyntax.ts"
+import { expressionsOf } from "./template.ts"
+
+export const refusals = (
+  file: WorkflowFile,
+  jobs: ReadonlyArray<JobSyntax>,
+  backend: string,
+  has: Capabilities
+): ReadonlyArray<Diagnostic> => {
+  const found: Array<Diagnostic> = []
+  const refuse = (at: string, range: Range, what: string, hint: string) =>
+    found.push(
+      new Diagnostic({
+        severity: "error",
+        code: "unsupported",
+        file: at,
+        ...range,
+        message: `The ${backend} backend has no ${what}`,
+        hint
+      })
+    )
+  const images = "Use a backend that runs images: --backend pod."
+  const own = file.syntax.file
+  const steps = (at: string, list: ReadonlyArray<StepSyntax>, seen: ReadonlySet<string>): void => {
+    for (const { does } of list) {
+      if (does._tag !== "Uses") continue
+      const { action } = does
+      const local = action._tag === "Local" ? file.actions.get(action.path) : undefined
+      if (action._tag === "Docker" || local?.runs._tag === "Docker") {
+        refuse(at, does.uses.range, `container steps (${does.uses.value})`, images)
+      }
+      if (local?.runs._tag === "Composite" && !seen.has(local.file)) {
+        steps(local.file, local.runs.steps, new Set([...seen, local.file]))
+      }
+    }
+  }
+  for (const job of jobs) {
+    if (job.container !== undefined && isCertain(job.container)) {
+      if (!has.containerJobs) refuse(own, job.container.range, "job containers", images)
+    } else if (job.container === undefined && !has.hostJobs) {
+      refuse(own, job.id.range, "jobs without a container", "Give the job a `container`.")
+    }
+    if (!("kind" in job.services) && !has.serviceImages) {
+      for (const { container, name } of job.services) {
+        if (isCertain(container)) refuse(own, name.range, `services from images ("${name.value}")`, images)
+      }
+    }
+    if (!has.containerSteps) steps(own, job.steps, new Set())
+  }
+  return found
+}
+
+/** Not one that an expression may leave out. */
+const isCertain = (tree: Tree): boolean => {
+  if (tree.kind === "text")
+    return tree.parts.length === 0 ? tree.literal !== "" : !tree.parts.every((part) => typeof part !== "string")
+  const image = tree.kind === "mapping" ? tree.entries.find(({ key }) => key === "image")?.value : undefined
+  return image === undefined || expressionsOf(image).length === 0 || (image.kind === "text" && isCertain(image))
+}
