@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from "node:child_process"
-import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
@@ -365,17 +365,25 @@ describe.skipIf(FakeKubernetes.unsupported() !== undefined)("the node of a fake 
 
       yield* kubernetes.addImage("slow", { command: ["true"], pull: "300 millis" })
       yield* image("patient", "slow")
-      yield* waits("patient", "ContainerCreating")
       yield* phase("patient", "Succeeded")
+      const events = yield* kube.list({
+        resource: KubeResource.events,
+        query: { fieldSelector: "involvedObject.name=patient" }
+      })
+      assert.deepStrictEqual(
+        events.items.map(({ reason }) => reason),
+        ["Scheduled", "Pulling", "Pulled", "Started"]
+      )
     }))
 
-  const folder = mkdtempSync(join(tmpdir(), "jobscope-claim-"))
+  const folder = join(tmpdir(), `jobscope-claim-${process.pid}`)
   test(
     "has claims whose content is a directory of this machine, also those of ephemeral volumes",
     () =>
       Effect.gen(function* () {
         const kubernetes = yield* Fake
         yield* Effect.addFinalizer(() => Effect.sync(() => rmSync(folder, { recursive: true })))
+        mkdirSync(folder)
         writeFileSync(join(folder, "from-runner"), "hello")
         const mount = { volumeMounts: [{ name: "work", mountPath: "/__w" }] }
         const template = { spec: { accessModes: ["ReadWriteOnce"], resources: { requests: { storage: "1Gi" } } } }
@@ -522,10 +530,13 @@ describe.skipIf(FakeKubernetes.unsupported() !== undefined)("the node of a fake 
   it.live("leaves no process when its own is killed", () =>
     Effect.gen(function* () {
       const marker = `jobscope-killed-${process.pid}`
+      // Nobody cleans up after it.
+      const folder = mkdtempSync(join(tmpdir(), "jobscope-killed-"))
+      yield* Effect.addFinalizer(() => Effect.sync(() => rmSync(folder, { recursive: true })))
       const child = spawn(
         process.execPath,
         ["--conditions=@jobscope/source", join(import.meta.dirname, "fixtures/cluster.ts"), marker],
-        { stdio: ["ignore", "pipe", "inherit"] }
+        { stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, TMPDIR: folder } }
       )
       yield* Effect.callback<void>((resume) => {
         child.stdout.once("data", () => resume(Effect.void))

@@ -4,7 +4,20 @@ import { Effect } from "effect"
 import * as KubeClient from "jobscope/backends/kubernetes/KubeClient"
 import * as KubeResource from "jobscope/backends/kubernetes/KubeResource"
 import type { Register } from "./behaviour.ts"
-import { createPod, eventually, getPod, gone, logs, type Pod, phase, remove, shell, stateOf, until } from "./support.ts"
+import {
+  createPod,
+  eventually,
+  getPod,
+  gone,
+  logs,
+  type Pod,
+  phase,
+  remove,
+  run,
+  shell,
+  stateOf,
+  until
+} from "./support.ts"
 
 const { pods } = KubeResource
 
@@ -158,10 +171,11 @@ export const podLives = (it: Register): void => {
   it("is ready when its probe says so, not before", () =>
     Effect.gen(function* () {
       const readinessProbe = { exec: { command: ["cat", "/tmp/ready"] }, periodSeconds: 1 }
-      yield* createPod("probed", { containers: [shell("sleep 2; touch /tmp/ready; sleep 100", { readinessProbe })] })
+      yield* createPod("probed", { containers: [shell("sleep 100", { readinessProbe })] })
       const running = yield* phase("probed", "Running")
       assert.strictEqual(running.status?.containerStatuses?.[0]?.ready, false)
       assert.strictEqual(conditionOf(running, "Ready")?.message, "containers with unready status: [main]")
+      yield* run("probed", "touch /tmp/ready")
       yield* until("probed", (pod) => pod.status?.containerStatuses?.[0]?.ready === true)
     }))
 

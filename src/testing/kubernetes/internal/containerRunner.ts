@@ -79,7 +79,6 @@ const pull = Effect.fnUntraced(function* (options: RunnerOptions, record: Contai
     yield* options.publish
     yield* Effect.sleep(options.timings.again)
   })
-  let told = false
   while (true) {
     if (!FakeImage.isReference(reference)) {
       yield* wait(
@@ -101,8 +100,7 @@ const pull = Effect.fnUntraced(function* (options: RunnerOptions, record: Contai
     }
     options.tell("Normal", "Pulling", `Pulling image "${reference}"`)
     options.tell("Warning", "Failed", `Failed to pull image "${reference}": ${refusal}`)
-    if (!told) yield* wait("ErrImagePull", refusal ?? "")
-    told = true
+    yield* wait("ErrImagePull", refusal ?? "")
     options.tell("Warning", "BackOff", `Back-off pulling image "${reference}"`)
     yield* wait("ImagePullBackOff", `Back-off pulling image "${reference}": ErrImagePull: ${refusal}`)
   }

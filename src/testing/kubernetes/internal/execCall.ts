@@ -44,7 +44,7 @@ export const serveExec = (
       const stream = child[name]
       stream?.on("data", (bytes: Buffer) => {
         if (name === "stderr" && errors.length < 2000) errors += bytes.toString()
-        if (!wanted || !connected || errors.startsWith(startErrorPrefix)) return
+        if (!wanted || !connected || errors.startsWith(startErrorPrefix) || endedBefore.test(errors)) return
         send(channels[name], bytes, () => {
           if (socket.bufferedAmount < limit / 2) stream.resume()
         })
@@ -68,11 +68,15 @@ export const serveExec = (
       if (!connected) return
       const end = endOf(code, signal)
       const refused = end.code === 126 || end.code === 127 ? startErrorIn(errors, command[0] ?? "") : undefined
-      close(refused === undefined ? statusOf(end.code) : execFailed(refused))
+      if (endedBefore.test(errors)) close(execFailed("cannot exec in a stopped state"))
+      else close(refused === undefined ? statusOf(end.code) : execFailed(refused))
     })
   })
 
 const empty = new Uint8Array(0)
+
+/** The container was gone before the command could enter it. */
+const endedBefore = /^(?:nsenter|setsid): (?:cannot open|failed to execute|reassociate)[^\n]*\/proc\/\d+\//
 
 const statusOf = (code: number): object =>
   code === 0
