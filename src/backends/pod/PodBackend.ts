@@ -206,7 +206,7 @@ export const make = Effect.fnUntraced(function* (
         const heard = Fiber.join(hearing)
         const both = Effect.flatMap(ready, (pod) =>
           heard.pipe(
-            Effect.timeoutOrElse({ duration: greetingTime, orElse: () => Effect.void }),
+            Effect.timeoutOrElse({ duration: greetingTime, orElse: () => nothing }),
             Effect.map((greeted) => ({ greeted, pod }))
           )
         )
@@ -238,7 +238,7 @@ export const make = Effect.fnUntraced(function* (
         Effect.tap((lost) => (lost === undefined ? Effect.sleep("250 millis") : Effect.void))
       ),
       { until: (lost) => lost !== undefined }
-    ).pipe(Effect.timeoutOrElse({ duration: statusLag, orElse: () => Effect.void }))
+    ).pipe(Effect.timeoutOrElse({ duration: statusLag, orElse: () => nothing }))
 
   const opened = (environment: string, owner: string, data: podData.PodData, job: string): DriverEnvironment => {
     const hosted = data.image !== ""
@@ -250,7 +250,7 @@ export const make = Effect.fnUntraced(function* (
     }
     const transport =
       data.channel === undefined ? makeExecTransport(kube, jobPod) : makeVolumeTransport(data.channel, jobPod)
-    const setting = { workingDirectory: data.workingDirectory }
+    const setting = data.workingDirectory === undefined ? {} : { workingDirectory: data.workingDirectory }
     const stopGrace = Duration.millis(data.stopGrace)
 
     const start: DriverEnvironment["start"] = Effect.fnUntraced(function* (step) {
@@ -279,7 +279,7 @@ export const make = Effect.fnUntraced(function* (
       const running = yield* transport.start({
         id,
         main,
-        files: [...(step.script === "" ? [] : [{ name: scriptName, content: step.script }]), ...step.files],
+        files: [{ name: scriptName, content: step.script }, ...step.files],
         collect: step.files.filter(({ collect }) => collect).map(({ name }) => name),
         merged: step.stderr === "with-stdout",
         stopGrace,
@@ -366,6 +366,8 @@ export const layer = (options?: Options): Layer.Layer<JobBackend, never, KubeCli
   Layer.effect(JobBackend, make(options))
 
 // internal
+
+const nothing: Effect.Effect<undefined> = Effect.as(Effect.void, undefined)
 
 const shortId = Effect.map(secretName, (name) => name.slice(0, 8))
 

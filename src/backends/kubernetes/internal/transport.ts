@@ -55,14 +55,17 @@ export const makeTransport = Effect.fnUntraced(function* (
     let read = false
     const request = yield* Effect.acquireRelease(
       Effect.sync(() =>
-        (secure ? Https : Http).request({
-          agent,
-          method,
-          host: url.hostname.replace(/^\[|\]$/g, ""),
-          port: url.port === "" ? (secure ? 443 : 80) : url.port,
-          path: `${url.pathname === "/" ? "" : url.pathname}${path}`,
-          headers: body === undefined ? headers : { ...headers, "content-length": Buffer.byteLength(body) }
-        })
+        (secure ? Https : Http)
+          .request({
+            agent,
+            method,
+            host: url.hostname.replace(/^\[|\]$/g, ""),
+            port: url.port === "" ? (secure ? 443 : 80) : url.port,
+            path: `${url.pathname === "/" ? "" : url.pathname}${path}`,
+            headers: body === undefined ? headers : { ...headers, "content-length": Buffer.byteLength(body) }
+          })
+          // An interruption may come before anybody listens: what its end is told as must not be an uncaught error.
+          .on("error", () => {})
       ),
       (request) =>
         Effect.sync(() => {

@@ -59,7 +59,7 @@ export const makeExecTransport = (kube: KubeClient["Service"], pod: JobPod): Ste
 
     /** One connection; its trailer if it came that far, else why not. */
     const connection = Effect.fnUntraced(function* () {
-      const reader = makeTrailerReader(token)
+      const reader = makeTrailerReader(token, Deferred.isDoneUnsafe(started))
       const said: Array<string> = []
       const process = yield* openScript(kube, place, scriptFor())
       yield* Stream.runForEach(process.output, ({ bytes, stream }) => {
@@ -113,13 +113,22 @@ export const makeExecTransport = (kube: KubeClient["Service"], pod: JobPod): Ste
     })
 
     yield* Effect.addFinalizer(() => (over ? Effect.void : within(stop, grace(request), undefined)))
-    const stop = Effect.ignore(
-      runScript(kube, place, `${podScripts.stop}`, [directory, marker(request), String(tenths(request))])
+    const stop = runScript(kube, place, podScripts.stop, [directory, marker(request), String(tenths(request))]).pipe(
+      Effect.flatMap(({ stdout }) => {
+        const code = Number(stdout.trim())
+        return stdout.trim() === "" || Number.isNaN(code)
+          ? fail(unexplained)
+          : Effect.succeed<Trailer>({ end: code, files: new Map() })
+      }),
+      Effect.mapError((error) => (error instanceof BackendError ? error : fromKubeError(error))),
+      Effect.onExit((ended) => Deferred.done(exit, ended)),
+      Effect.ignore
     )
     yield* Effect.forkScoped(
       Effect.onExit(pump, (ended) => {
         over = Exit.isSuccess(ended) || !Cause.hasInterruptsOnly(ended.cause)
-        Deferred.doneUnsafe(exit, ended)
+        // A step that is stopped ends by that, and its code is known then.
+        if (over) Deferred.doneUnsafe(exit, ended)
         // A start that has not happened must not be waited for.
         Deferred.doneUnsafe(started, Effect.asVoid(ended))
         return Exit.match(ended, {

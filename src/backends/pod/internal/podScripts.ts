@@ -74,7 +74,7 @@ if [ ! -e "$d/code" ]; then send "$3"; fi
 `
 
 /**
- * `sh stop <directory> <marker> <grace in tenths of a second>`: TERM, the grace, KILL; ends when nothing of the step is left. A step whose
+ * `sh stop <directory> <marker> <grace in tenths of a second>`: TERM, the grace, KILL; ends when nothing of the step is left, and says its exit code. A step whose
  * launch is still on its way is kept from starting: whoever makes the directory decides.
  */
 export const stop = `${common}${tree}
@@ -91,6 +91,7 @@ if [ ! -e "$d/code" ]; then
   done
   while [ ! -e "$d/code" ] && [ -e "$d/wrapper" ] && kill -0 "$(cat "$d/wrapper")" 2>/dev/null && [ $i -le $(($3 + 100)) ]; do i=$((i+1)); nap 0.1; done
 fi
+if [ -e "$d/code" ]; then read -r c <"$d/code" && echo "$c"; fi
 if [ -p "$d/stopped" ]; then echo stopped >"$d/stopped"; fi
 `
 

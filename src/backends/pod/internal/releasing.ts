@@ -7,7 +7,7 @@ import { fromKubeError } from "../../kubernetes/BackendErrors.ts"
 import type { KubeClient } from "../../kubernetes/KubeClient.ts"
 import type { KubeError } from "../../kubernetes/KubeError.ts"
 import * as KubeResource from "../../kubernetes/KubeResource.ts"
-import { custodyOf, environmentLabel, labelSelector, ownerLabel } from "../PodNames.ts"
+import { custodyOf, environmentLabel, labelSelector, labelValue, ownerLabel } from "../PodNames.ts"
 import type { Options, Sharing } from "../PodOptions.ts"
 import * as channels from "./channels.ts"
 
@@ -99,6 +99,8 @@ export const list = (where: Where, selector?: Selector): Stream.Stream<OwnedReso
           createdAt: creationTimestamp === undefined ? 0 : Date.parse(creationTimestamp)
         })
       }
+      // Nobody but the pod tells who looks after its directory.
+      const custodies = new Map(pods.map((pod) => [pod.metadata?.labels?.[environmentLabel] ?? "", custodyOf(pod)]))
       const directories = channels
         .found(where.sharing)
         .filter(({ environment, owner }) =>
@@ -116,7 +118,7 @@ export const list = (where: Where, selector?: Selector): Stream.Stream<OwnedReso
               name: path,
               environment,
               owner,
-              custody: "unknown",
+              custody: custodies.get(labelValue(environment)) ?? "unknown",
               createdAt
             })
         )

@@ -10,11 +10,11 @@ export interface Trailer {
 
 const newline = 10
 
-/** Takes the bytes of one connection apart. `push` gives the step's own bytes of what came. */
-export const makeTrailerReader = (token: string) => {
+/** Takes the bytes of one connection apart; `running`: an earlier one has seen the step start. `push` gives the step's own bytes of what came. */
+export const makeTrailerReader = (token: string, running: boolean) => {
   const mark = Buffer.from(token)
   let held: Buffer = Buffer.alloc(0)
-  let started = false
+  let started = running
   let trailer: Buffer | undefined
   let parsed: Trailer | undefined
 
@@ -54,9 +54,9 @@ export const makeTrailerReader = (token: string) => {
 
   return {
     push,
-    /** The step runs, or has run. */
+    /** The step runs, or has run: its output has begun. */
     get started() {
-      return started || parsed !== undefined
+      return started
     },
     /** There once all of it has come. */
     get trailer() {

@@ -73,24 +73,14 @@ export const makeVolumeTransport = (local: string, pod: JobPod): StepTransport =
     const directory = Path.join(local, step.id)
     const inDirectory = (name: string) => Path.join(directory, name)
     const exit = Deferred.makeUnsafe<number, BackendError>()
-    let asked = false
+    /** Set once the step may run. */
+    let stopping: Effect.Effect<unknown> | undefined
     let over = false
 
-    const stop = Effect.gen(function* () {
-      yield* makeFifos([inDirectory("stopped")])
-      yield* Effect.scoped(
-        Effect.gen(function* () {
-          const stopped = yield* listen(inDirectory("stopped"))
-          yield* request(`stop ${step.id} ${marker(step)} ${tenths(step)}`)
-          // A supervisor that goes meanwhile took the step with it.
-          yield* Effect.raceFirst(stopped.all, Effect.exit(Deferred.await(exit)))
-        })
-      )
-    })
     yield* Effect.addFinalizer(() =>
       Effect.andThen(
-        asked && !over
-          ? within(Effect.ignore(stop), Duration.sum(step.stopGrace, Duration.seconds(15)), undefined)
+        stopping !== undefined && !over
+          ? within(Effect.asVoid(stopping), Duration.sum(step.stopGrace, Duration.seconds(15)), undefined)
           : Effect.void,
         Effect.ignore(removeVolume(directory))
       )
@@ -107,7 +97,21 @@ export const makeVolumeTransport = (local: string, pod: JobPod): StepTransport =
     yield* makeFifos([inDirectory("alive")])
     const alive = yield* listen(inDirectory("alive"))
     const files = yield* makeGrowingFiles(directory, step.merged ? ["out"] : ["out", "err"])
-    asked = true
+    const stop = Effect.gen(function* () {
+      yield* makeFifos([inDirectory("stopped")])
+      return yield* Effect.scoped(
+        Effect.gen(function* () {
+          const stopped = yield* listen(inDirectory("stopped"))
+          const lost = yield* listen(inDirectory("alive"))
+          yield* request(`stop ${step.id} ${marker(step)} ${tenths(step)}`)
+          // A supervisor that goes meanwhile takes the step with it.
+          yield* Effect.raceFirst(stopped.all, Effect.andThen(lost.all, Effect.sleep("1 second")))
+          const code = yield* storing("reading the step's exit code", () => readIfThere(inDirectory("code")))
+          return code === undefined ? yield* fail(unexplained) : Number(code)
+        })
+      )
+    }).pipe(Effect.onExit((ended) => Deferred.done(exit, ended)))
+    stopping = Effect.ignore(stop)
     yield* request(`start ${step.id}`)
 
     const ended = Effect.gen(function* () {
@@ -123,7 +127,8 @@ export const makeVolumeTransport = (local: string, pod: JobPod): StepTransport =
     yield* Effect.forkScoped(
       Effect.onExit(ended, (result) => {
         over = Exit.isSuccess(result) || !Cause.hasInterruptsOnly(result.cause)
-        Deferred.doneUnsafe(exit, result)
+        // A step that is stopped ends by that, and its code is known then.
+        if (over) Deferred.doneUnsafe(exit, result)
         files.finish()
         return Effect.void
       }),
