@@ -13,7 +13,8 @@ import * as Table from "./internal/table.ts"
 import { workflowFiles } from "./internal/workflowFiles.ts"
 import * as settings from "./settings.ts"
 
-const all = { output: settings.listOutput, workspace: settings.workspace }
+/** @category options */
+export const all = { output: settings.listOutput, workspace: settings.workspace }
 
 /** @category commands */
 export const command = Command.make(

@@ -17,7 +17,13 @@ import { eachBackend } from "./internal/eachBackend.ts"
 import * as Table from "./internal/table.ts"
 import * as settings from "./settings.ts"
 
-const all = { backends: settings.backends, owner: settings.owner, output: settings.listOutput, ...Backends.settings }
+/** @category options */
+export const all = {
+  backends: settings.backends,
+  owner: settings.owner,
+  output: settings.listOutput,
+  ...Backends.settings
+}
 
 /** @category commands */
 export const command = Command.make(

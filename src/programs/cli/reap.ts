@@ -9,7 +9,8 @@ import { flags, values } from "./internal/command.ts"
 import { eachBackend } from "./internal/eachBackend.ts"
 import * as settings from "./settings.ts"
 
-const all = {
+/** @category options */
+export const all = {
   backends: settings.backends,
   environment: settings.environment,
   owner: settings.owner,

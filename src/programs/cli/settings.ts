@@ -175,6 +175,12 @@ export const passthrough = Setting.toggle(
   false
 )
 
+export const summaryFile = Setting.text({
+  name: "summary-file",
+  metavar: "FILE",
+  description: "Append what steps write to $GITHUB_STEP_SUMMARY to this file"
+})
+
 /** Of commands that list things. */
 export const listOutput = Setting.choice(
   { name: "output", key: "list-output", alias: "o", description: "How it is shown", fallback: "text" },

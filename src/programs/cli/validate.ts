@@ -1,22 +1,22 @@
 /**
  * `jobscope validate`: what is wrong with workflow files, all of it at once, and nothing is run.
  */
-import * as Config from "effect/Config"
 import * as Console from "effect/Console"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import { quiet } from "../commandMain.ts"
 import * as WorkflowCommands from "../commands/WorkflowCommands.ts"
 import * as ExitCode from "../console/ExitCode.ts"
 import * as Diagnostic from "../github/Diagnostic.ts"
 import * as WorkflowFile from "../github/WorkflowFile.ts"
 import { flags, values } from "./internal/command.ts"
+import { inGithubActions } from "./internal/inGithubActions.ts"
 import { workflowFiles } from "./internal/workflowFiles.ts"
 import * as settings from "./settings.ts"
 
-const all = { output: settings.validateOutput, workspace: settings.workspace }
+/** @category options */
+export const all = { output: settings.validateOutput, workspace: settings.workspace }
 
 /** @category commands */
 export const command = Command.make(
@@ -100,8 +100,3 @@ const asCommands = (diagnostics: ReadonlyArray<Diagnostic.Diagnostic>): string =
       )
     )
     .join("\n")
-
-const inGithubActions: Effect.Effect<boolean> = Effect.map(
-  Effect.orElseSucceed(Config.option(Config.String("GITHUB_ACTIONS")), () => Option.none<string>()),
-  Option.contains("true")
-)

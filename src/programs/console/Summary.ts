@@ -68,6 +68,8 @@ export const ofCause = (
       ]
     }
     if (error instanceof JobCancelled) return [`${style.yellow(conclusions.cancelled.mark)} ${error.message}`]
+    // One that says its exit code is meant for people.
+    if (error instanceof Error && Predicate.hasProperty(error, Runtime.errorExitCode)) return error.message.split("\n")
     return block(style.red(`${conclusions.error.mark} The program failed`), [Cause.pretty(Cause.fail(error))])
   })
 }

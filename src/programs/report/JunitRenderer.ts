@@ -93,9 +93,12 @@ const shorten = (tail: Tail, limit: number) => {
   tail.cut = true
 }
 
-const textOf = ({ cut, lines }: Tail): string => (cut ? ["…", ...lines] : lines).map(readable).join("\n")
+const textOf = ({ cut, lines }: Tail): string => (cut ? ["…", ...lines] : lines).flatMap(readable).join("\n")
 
-const readable = (line: string): string => TerminalText.strip(LogLine.describe(LogLine.of(line)))
+const readable = (text: string): ReadonlyArray<string> => {
+  const line = LogLine.of(text)
+  return line._tag === "EndGroup" ? [] : [TerminalText.strip(LogLine.describe(line))]
+}
 
 // ---- the document
 
@@ -164,7 +167,9 @@ const verdict = (kind: Kind, step: StepResult): ReadonlyArray<string> => {
       return [Xml.element("skipped", {}, [])]
     case "failure": {
       const message = step.detail ?? `exit code ${step.exitCode ?? "unknown"}`
-      return [Xml.element("failure", { message, type: "StepFailed" }, [Xml.text(step.tail.map(readable).join("\n"))])]
+      return [
+        Xml.element("failure", { message, type: "StepFailed" }, [Xml.text(step.tail.flatMap(readable).join("\n"))])
+      ]
     }
     case "error":
       return [

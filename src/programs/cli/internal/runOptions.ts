@@ -39,7 +39,7 @@ export const runOptions = Effect.fnUntraced(function* (
   values: Values,
   file: WorkflowFile.WorkflowFile
 ): Effect.fn.Return<
-  RunOptions.Options & Required<Pick<RunOptions.Options, "secrets">>,
+  RunOptions.Options & { readonly secrets: Variables.Variables },
   BackendError,
   FileSystem.FileSystem
 > {
