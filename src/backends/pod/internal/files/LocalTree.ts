@@ -33,7 +33,7 @@ export interface TreeEntry {
   readonly target?: string | undefined
 }
 
-/** By path relative to the root, directories before what is in them. The root itself is not among them. */
+/** By path relative to the root, each directory right before what is in it. The root itself is not among them. */
 export type Manifest = ReadonlyMap<string, TreeEntry>
 
 /** Something that is there, but was left out. */
@@ -71,40 +71,43 @@ export const snapshot = Effect.fnUntraced(function* (
   const manifest = new Map<string, TreeEntry>()
   const skipped: Array<Skipped> = []
   const { exclude } = options
-  const todo: Array<string> = [""]
-  let seen = 0
-  const readDirectory = (directory: string) => {
-    const names = readNames(directory === "" ? root : `${root}/${directory}`)
-    if (typeof names === "string") {
-      skipped.push({ path: directory, why: names })
-      return
-    }
-    const below: Array<string> = []
-    for (const name of names) {
-      const path = directory === "" ? name : `${directory}/${name}`
-      const entry = look(root, path)
-      seen++
-      if (entry === undefined) {
-        // A name of other bytes than UTF-8 cannot be asked for by its text.
-        if (name.includes("\uFFFD")) skipped.push({ path, why: "its name is not UTF-8" })
-      } else if (typeof entry === "string") skipped.push({ path, why: entry })
-      else if (exclude?.(path, entry.type) !== true) {
-        manifest.set(path, entry)
-        if (entry.type === "Directory") below.push(path)
-      }
-    }
-    for (let at = below.length - 1; at >= 0; at--) todo.push(below[at] as string)
+  /** Directories that are being looked through, each inside of the one before. */
+  const open: Array<{ readonly path: string; readonly names: Iterator<string> }> = []
+  const enter = (path: string) => {
+    const names = readNames(path === "" ? root : `${root}/${path}`)
+    if (typeof names === "string") skipped.push({ path, why: names })
+    else open.push({ path, names: names.values() })
   }
-  while (todo.length > 0) {
-    yield* Effect.try({
-      try: () => {
-        const limit = seen + sliceSize
-        while (todo.length > 0 && seen < limit) readDirectory(todo.pop() as string)
-      },
-      catch: storageFailed(`looking through ${root}`)
-    })
-    if (todo.length > 0) yield* Effect.yieldNow
+  /** Looks at the next entry. False: there is none. */
+  const advance = (): boolean => {
+    const directory = open.at(-1)
+    if (directory === undefined) return false
+    const next = directory.names.next()
+    if (next.done === true) {
+      open.pop()
+      return true
+    }
+    const path = directory.path === "" ? next.value : `${directory.path}/${next.value}`
+    const entry = look(root, path)
+    if (entry === undefined) {
+      // A name of other bytes than UTF-8 cannot be asked for by its text.
+      if (path.includes("\uFFFD")) skipped.push({ path, why: "its name is not UTF-8" })
+    } else if (typeof entry === "string") skipped.push({ path, why: entry })
+    else if (exclude?.(path, entry.type) !== true) {
+      manifest.set(path, entry)
+      if (entry.type === "Directory") enter(path)
+    }
+    return true
   }
+  const slice = Effect.try({
+    try: () => {
+      for (let seen = 0; seen < sliceSize; seen++) if (!advance()) return false
+      return true
+    },
+    catch: storageFailed(`looking through ${root}`)
+  })
+  enter("")
+  while (yield* slice) yield* Effect.yieldNow
   return { manifest, skipped }
 })
 

@@ -48,7 +48,7 @@ export interface ArrivalOptions {
    */
   readonly scratch?: string | undefined
   /** A script for sh, run in the directory when the files are there; in the same exec. */
-  readonly then?: string | undefined
+  readonly afterwards?: string | undefined
 }
 
 export interface PushOptions<E, R> extends ArrivalOptions {
@@ -64,9 +64,9 @@ export interface Pushed {
   readonly bytes: number
   /** What tar could not do though the files are there: times and modes of directories of other users. */
   readonly warnings: ReadonlyArray<string>
-  /** What the script `then` wrote. */
+  /** What the script `afterwards` wrote. */
   readonly output: string
-  /** Of the script `then`; 0 if there was none. */
+  /** Of the script `afterwards`; 0 if there was none. */
   readonly exitCode: number
 }
 
@@ -145,7 +145,7 @@ export const make = Effect.fnUntraced(function* (options: Options = {}): Effect.
   }
 
   const pushOnce = Effect.fnUntraced(function* <E, R>(
-    { archive, modes = "kept", remove = [], scratch, then, to }: PushOptions<E, R>,
+    { afterwards, archive, modes = "kept", remove = [], scratch, to }: PushOptions<E, R>,
     tee: (events: ReadonlyArray<TarEvent>) => Effect.Effect<void, BackendError> = () => Effect.void
   ): Effect.fn.Return<Pushed, BackendError | E, R | Scope.Scope> {
     const operation = `copying files to ${nameOf(to)}`
@@ -163,7 +163,7 @@ export const make = Effect.fnUntraced(function* (options: Options = {}): Effect.
       [
         `mark=${PodScripts.quote(mark)}`,
         ...(session.halfClose ? [] : ["framed=1"]),
-        ...(then === undefined ? [] : [`then=${PodScripts.quote(then)}`]),
+        ...(afterwards === undefined ? [] : [`afterwards=${PodScripts.quote(afterwards)}`]),
         ...PodScripts.calls("gone", remove),
         "\n"
       ].join("\n")
@@ -290,7 +290,7 @@ export const make = Effect.fnUntraced(function* (options: Options = {}): Effect.
   }
 })
 
-/** What of the output of `then` is kept. */
+/** What of the output of `afterwards` is kept. */
 const largestOutput = 1024 * 1024
 
 const readText = Effect.fnUntraced(function* (bytes: PodSession.Session["bytes"]) {

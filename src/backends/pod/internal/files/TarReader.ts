@@ -126,13 +126,11 @@ export const makeTarReader = ({ several = false }: TarReaderOptions = {}): TarRe
             break
           }
           const { extension: _, ...plain } = raw
-          const header: TarHeader = {
-            ...plain,
-            path: more.path ?? plain.path,
-            target: more.target ?? plain.target,
-            size: plain.type === "File" ? (more.size ?? plain.size) : plain.size
-          }
-          if (header.path.endsWith("/") && header.type === "File") return invalid("a file has a directory's name")
+          const path = more.path ?? plain.path
+          // Before there was a flag for directories, the slash was it; only the whole name tells.
+          const type = plain.type === "File" && path.endsWith("/") ? "Directory" : plain.type
+          const size = type === "File" ? (more.size ?? plain.size) : type === "Other" ? plain.size : 0
+          const header: TarHeader = { ...plain, path, type, size, target: more.target ?? plain.target }
           events.push({
             _tag: "Entry",
             header,

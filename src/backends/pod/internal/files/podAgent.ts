@@ -25,10 +25,9 @@ const put = (b) => { pile.push(b); height += b.length; if (height > 262144) flus
 const pad = (n) => (512 - (n % 512)) % 512;
 const text = (b, o, n) => { const s = b.subarray(o, o + n), z = s.indexOf(0); return (z < 0 ? s : s.subarray(0, z)) };
 const num = (b, o, n) => b[o] & 128 ? Number(b.readBigUInt64BE(o + n - 8)) : parseInt(b.toString("latin1", o, o + n).replace(/^ +/, ""), 8) || 0;
-const clear = (p) => fs.rmSync ? fs.rmSync(p, { recursive: true, force: true }) : fs.existsSync(p) && fs.unlinkSync(p);
 function unpack() {
   let name, link, size, zero = 0;
-  const dirs = [];
+  const dirs = new Map();
   for (;;) {
     const h = take(512);
     if (h[0] === 0 && h.every((c) => c === 0)) { if (zero++) break; continue }
@@ -51,9 +50,9 @@ function unpack() {
     try {
       const stat = (() => { try { return fs.lstatSync(to.toString().endsWith("/") ? to.subarray(0, to.lastIndexOf(47)) : to) } catch (e) { if (e.code !== "ENOENT" && e.code !== "ENOTDIR") throw e } })();
       const parent = to.subarray(0, to.lastIndexOf(47, to.length - 2));
-      if (flag === "5") { if (stat && !stat.isDirectory()) fs.unlinkSync(to.subarray(0, to.length - 1)); fs.mkdirSync(to, { recursive: true }); dirs.push([to, perm, time]) }
+      if (flag === "5") { if (stat && !stat.isDirectory()) fs.unlinkSync(to.subarray(0, to.length - 1)); fs.mkdirSync(to, { recursive: true }); dirs.set(to.toString("latin1"), [to, perm, time]) }
       else if ("0127".includes(flag)) {
-        if (stat) stat.isDirectory() ? clear(shown) : fs.unlinkSync(to); else fs.mkdirSync(parent, { recursive: true });
+        if (stat) stat.isDirectory() ? fs.rmdirSync(to) : fs.unlinkSync(to); else fs.mkdirSync(parent, { recursive: true });
         if (flag === "1") fs.linkSync(target, to);
         else if (flag === "2") fs.symlinkSync(target, to);
         else { fd = fs.openSync(to, "wx", perm); }
@@ -63,7 +62,7 @@ function unpack() {
     if (bytes) take(pad(bytes));
     if (fd !== undefined) { fs.fchmodSync(fd, perm); fs.futimesSync(fd, time, time); fs.closeSync(fd) }
   }
-  for (const [d, perm, time] of dirs.reverse()) try { fs.chmodSync(d, perm); fs.utimesSync(d, time, time) } catch (e) { if (e.code !== "EPERM") complain(d.toString(), e) }
+  for (const [d, perm, time] of [...dirs.values()].reverse()) try { fs.chmodSync(d, perm); fs.utimesSync(d, time, time) } catch (e) { if (e.code !== "EPERM") complain(d.toString(), e) }
 }
 const octal = (h, o, n, v) => { const s = v.toString(8); if (s.length < n) h.write(s.padStart(n - 1, "0") + "\0", o, "latin1"); else { h.writeBigUInt64BE(BigInt(v), o + n - 8); h[o] = 128 } };
 function head(name, flag, size, perm, time, link) {

@@ -30,11 +30,13 @@ has() { for p; do command -v "$p" >/dev/null 2>&1 || return 1; done; }
 
 /**
  * Unpacks what comes. Lines may remove what is in the way (`gone`), set `framed=1` for input in pieces (each a line with its length, then its bytes;
- * 0 is the end) where the end of the input itself cannot be told, and `then` to a script that is run afterwards.
+ * 0 is the end) where the end of the input itself cannot be told, and `afterwards` to a script.
  *
- * Last it tells, after the nonce, the exit code of tar, whether the last entry (a file named after the nonce) is there, and the exit code of `then`.
+ * Last it tells, after the nonce, the exit code of tar, whether the last entry (a file named after the nonce) is there, and the exit code of
+ * that script.
  */
-export const receiver = `${prologue}umask 0
+export const receiver = `${prologue}own=$(umask)
+umask 0
 mkdir -p "$d" && cd "$d" || exit ${exitCodes.noDirectory}
 if has tar; then
 echo tar
@@ -51,12 +53,12 @@ else
 while read -r s && [ "$s" -gt 0 ]; do dd bs=1 count="$s" 2>/dev/null; done
 fi
 }
-framed= then= mark=.jobscope-$t
+framed= afterwards= mark=.jobscope-$t
 lines
 if [ -n "$framed" ]; then pieces | x; else x; fi
 r=$? k=0 c=0
 [ -e "$mark" ] && rm -f "$mark" && k=1
-if [ $k = 1 ] && [ -n "$then" ]; then (eval "$then") </dev/null; c=$?; fi
+if [ $k = 1 ] && [ -n "$afterwards" ]; then (umask "$own"; eval "$afterwards") </dev/null; c=$?; fi
 echo
 echo "$t $r $k $c"
 `

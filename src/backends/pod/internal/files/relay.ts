@@ -25,6 +25,8 @@ export interface Relay {
 export const makeRelay = (modes: Modes, mark: string | undefined, operation: string): Relay => {
   let entries = 0
   let bytes = 0
+  /** Directories that their owner may not write into, with what makes them so again. */
+  const closed: Array<Buffer> = []
   let dropped = false
   let padding = 0
   let ended = false
@@ -46,7 +48,12 @@ export const makeRelay = (modes: Modes, mark: string | undefined, operation: str
             if (dropped) break
             entries++
             padding = paddingOf(event.header.size)
-            parts.push(modes === "kept" ? event.blocks : withMode(event.blocks, sharedMode(event.header)))
+            const mode = modes === "kept" ? event.header.mode : sharedMode(event.header)
+            const blocks = mode === event.header.mode ? event.blocks : withMode(event.blocks, mode)
+            // Not every tar waits with a mode until the directory is filled.
+            const open = event.header.type === "Directory" ? mode | 0o700 : mode
+            if (open !== mode) closed.push(blocks)
+            parts.push(open === mode ? blocks : withMode(blocks, open))
             break
           }
           case "Body":
@@ -71,7 +78,7 @@ export const makeRelay = (modes: Modes, mark: string | undefined, operation: str
     if (!ended) return Effect.fail(refuse("the archive ends too soon"))
     if (mark === undefined) return Effect.succeed(Buffer.from(endOfArchive))
     const header = encodeHeader({ path: mark, type: "File", size: 0, mode: 0o600, mtime: 0, target: "" })
-    return Effect.succeed(Buffer.concat([header, endOfArchive]))
+    return Effect.succeed(Buffer.concat([...closed.reverse(), header, endOfArchive]))
   })
 
   return { take, end, counts: () => ({ entries, bytes }) }

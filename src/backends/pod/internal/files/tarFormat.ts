@@ -134,7 +134,7 @@ export const decodeBlock = (block: Buffer): RawHeader | undefined => {
   const name = text(block, 0, 100)
   const path = prefix === "" ? name : `${prefix}/${name}`
   const extension = flag === "K" || flag === "L" || flag === "g" || flag === "x" ? flag : ""
-  const type = extension === "" ? typeOf(flag, path) : "Other"
+  const type = extension === "" ? typeOf(flag) : "Other"
   const hasBody = type === "File" || extension !== "" || (type === "Other" && !/[3-6]/.test(flag))
   return {
     path,
@@ -147,11 +147,11 @@ export const decodeBlock = (block: Buffer): RawHeader | undefined => {
   }
 }
 
-const typeOf = (flag: string, path: string): TarType => {
+const typeOf = (flag: string): TarType => {
   switch (flag) {
     case "0":
     case "7":
-      return path.endsWith("/") ? "Directory" : "File"
+      return "File"
     case "1":
       return "HardLink"
     case "2":
