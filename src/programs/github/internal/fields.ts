@@ -199,7 +199,8 @@ export const readInputs = (
   available: Availability.Availability
 ): ReadonlyArray<InputSyntax> =>
   readEntries(source, node, what).map(({ key, keyRange, value }): InputSyntax => {
-    checkIdentifier(source, key, keyRange, "The input")
+    // Of an action it may be anything: variables for them have `_` for blanks.
+    if (keys.includes("options")) checkIdentifier(source, key, keyRange, "The input")
     const fields = isNothing(value) ? undefined : readFields(source, value, `The input "${key}"`, keys)
     const type = readLiteral(source, fields?.get("type"), `The type of "${key}"`)
     const known = inputTypes.find((each) => each === type?.value)

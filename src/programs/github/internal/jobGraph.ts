@@ -154,7 +154,8 @@ const jobOf = (
           },
           // What a step masks is masked in its own job.
           masker: run.newMasker(),
-          baseEnv: { ...options.env, ...env },
+          baseEnv: options.env ?? {},
+          containerEnv: env,
           hasFiles,
           onSummary
         })

@@ -14,7 +14,7 @@ import type { Left, Meaning, NextStep, Situation, StepProgram } from "../../../d
 import type { Masker } from "../../commands/Masker.ts"
 import * as WorkflowCommands from "../../commands/WorkflowCommands.ts"
 import * as Words from "../../container-options/Words.ts"
-import { isCheckout, type WorkflowFile } from "../WorkflowFile.ts"
+import type { WorkflowFile } from "../WorkflowFile.ts"
 import type { ActionSyntax, Condition, JobSyntax, StepSyntax } from "../WorkflowSyntax.ts"
 import * as ContextData from "./contextData.ts"
 import * as Contexts from "./contexts.ts"
@@ -46,8 +46,10 @@ export interface JobSetting {
   readonly name: string
   readonly contexts: JobContexts
   readonly masker: Masker
-  /** Of the command line, and of the job's container. */
+  /** Of the command line. */
   readonly baseEnv: Readonly<Record<string, string>>
+  /** Of the job's container: for what runs in that one. */
+  readonly containerEnv: Readonly<Record<string, string>>
   /** The job has the workspace's files: it checks out, or works in place. */
   readonly hasFiles: boolean
   readonly onSummary: (summary: StepSummary) => void
@@ -76,6 +78,8 @@ interface Post {
 
 interface RunFields {
   readonly env: EnvVars.EnvVars
+  /** With what the job's container has. */
+  readonly envInContainer: EnvVars.EnvVars
   readonly files: ReadonlyArray<StepFile>
   readonly prependPath: ReadonlyArray<string>
 }
@@ -256,7 +260,7 @@ export const makeJobProgram = (setting: JobSetting): StepProgram => {
     const script = Values.string(frame.file, does.script, scope)
     return run(about, masker.mask(firstLine(script)), {}, undefined, (fields) =>
       Shells.scriptStep(shell, script, {
-        ...fields,
+        ...scriptFields(fields),
         ...(directory === undefined ? {} : { workingDirectory: directory })
       })
     )
@@ -275,13 +279,10 @@ export const makeJobProgram = (setting: JobSetting): StepProgram => {
     switch (does.action._tag) {
       case "Remote": {
         const { ref = "", sha = "" } = contexts.run.github
-        return {
-          _tag: "Done",
-          id: about.id,
-          name: about.name,
-          detail: `${does.uses.value}: the workspace is already here`,
-          outputs: isCheckout(does.action.repository) ? { ref, commit: sha } : {}
-        }
+        const outputs = { ref, commit: sha }
+        if (pending !== undefined) pending.outputs = outputs
+        const detail = `${does.uses.value}: the workspace is already here`
+        return { _tag: "Done", id: about.id, name: about.name, detail, outputs }
       }
       case "Docker":
         return dockerStep(about, given, { image: does.action.image, args: [], env: {} })
@@ -346,7 +347,11 @@ export const makeJobProgram = (setting: JobSetting): StepProgram => {
         if (runs.pre !== undefined)
           yield* warn(`\`pre\` of a local action does not run, on GitHub neither: ${action.file}`)
         const node = (script: string) => (fields: RunFields) =>
-          new ScriptStep({ ...fields, script: `exec node ${quoted(`${directory}/${script}`)}`, shell: "sh -e {0}" })
+          new ScriptStep({
+            ...scriptFields(fields),
+            script: `exec node ${quoted(`${directory}/${script}`)}`,
+            shell: "sh -e {0}"
+          })
         if (runs.post !== undefined) {
           registerPost(about, { file: action.file, condition: runs.postIf, inputs, state, run: node(runs.post) })
         }
@@ -524,6 +529,7 @@ export const makeJobProgram = (setting: JobSetting): StepProgram => {
       command,
       run: make({
         env: EnvVars.fromRecord(variables),
+        envInContainer: EnvVars.fromRecord({ ...setting.containerEnv, ...variables }),
         files: [...stepFiles, event],
         // The last one that was added is looked at first.
         prependPath: paths.toReversed()
@@ -638,6 +644,12 @@ const obey = (said: Said, masker: Masker, instruction: WorkflowCommands.Instruct
 }
 
 const wordOf = ({ outcome }: StepResult): string => (outcome === "timeout" || outcome === "error" ? "failure" : outcome)
+
+const scriptFields = ({ envInContainer, files, prependPath }: RunFields) => ({
+  env: envInContainer,
+  files,
+  prependPath
+})
 
 const containerStep = (
   image: string,
