@@ -9,6 +9,7 @@
  * - `setsid setsid` detaches in the foreground: the first makes a session leader, which the second must leave by a fork, and its parent ends
  *   at once. `&` would not do: a shell without a terminal makes background commands ignore SIGINT for ever.
  * - The wrapper catches the polite signals instead of ignoring them: what is ignored would be ignored by the step too.
+ * - `kill -TERM -<group>`, without `--`: dash and busybox take the dashes for a process.
  * - `environ` is searched through `tr`: busybox's grep sees a file only up to its first NUL.
  */
 
@@ -59,10 +60,10 @@ members() {
 leader() { if [ -s "$d/pid" ]; then read -r g <"$d/pid" && echo "$g"; fi; }
 send() {
   g=$(leader); t=
-  if [ -n "$g" ] && [ ! -e "$d/code" ]; then kill -"$1" -- "-$g" 2>/dev/null || kill -"$1" "$g" 2>/dev/null; fi
+  if [ -n "$g" ] && [ ! -e "$d/code" ]; then kill -"$1" "-$g" 2>/dev/null || kill -"$1" "$g" 2>/dev/null; fi
   for p in $(members); do
     s=$(cut -d' ' -f6 "/proc/$p/stat" 2>/dev/null)
-    if [ "$s" != "$g" ]; then kill -"$1" "$p" 2>/dev/null; fi
+    if [ "$s" != "$g" ] || [ "$1" = KILL ]; then kill -"$1" "$p" 2>/dev/null; fi
   done
 }
 `
