@@ -34,6 +34,7 @@ export const runMain = (command: (hook: HookProcess) => Effect.Effect<number, Ba
   let ended = false
   let signal: number | undefined
   let level: HookReport.Level = "info"
+  let lastWait = ""
   const cancelled = Deferred.makeUnsafe<void>()
 
   // Nobody reads any more: the runner is gone, and with it the reason for the command.
@@ -92,7 +93,9 @@ export const runMain = (command: (hook: HookProcess) => Effect.Effect<number, Ba
         emit: (event) =>
           Effect.sync(() => {
             const said = HookReport.ofEvent(event)
-            if (said !== undefined) say(said.level, said.text)
+            if (said === undefined || (event._tag === "Waiting" && said.text === lastWait)) return
+            if (event._tag === "Waiting") lastWait = said.text
+            say(said.level, said.text)
           })
       }),
       Effect.provide(Layer.merge(Logger.layer([logger]), Layer.succeed(References.MinimumLogLevel, "Debug")))

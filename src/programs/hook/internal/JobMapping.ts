@@ -27,7 +27,7 @@ export interface MappedJob {
 }
 
 /** Between SIGTERM and SIGKILL: the runner gives a cancelled hook 10 s in all. */
-const stopGrace = Duration.seconds(2)
+const stopGrace = Duration.seconds(1)
 
 /** Fails where the runner's input has no meaning in a pod, naming the field. */
 export const toSpec = Effect.fnUntraced(function* (
