@@ -1,6 +1,6 @@
 /**
  * A program that embeds jobscope: it builds and tests a project on this machine, in a copy of its directory, and shows what
- * happens. `npm start` runs it.
+ * happens.
  */
 import * as Effect from "effect/Effect"
 import * as LocalBackend from "jobscope/backends/local/LocalBackend"
