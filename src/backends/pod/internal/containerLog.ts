@@ -112,54 +112,59 @@ export const makeLogReader = () => {
 
 const empty = new Uint8Array(0)
 
-/** All of a container's output. `ended` tells whether the container has: a log that ends before it is asked for again. */
+/**
+ * All of a container's output. `ended` tells whether the container has: a log that ends before it is asked for again.
+ *
+ * Kubelet tells that a container has ended before the runtime has written all of its log (seen on containerd 2: the end of a last line of
+ * 100 KB was missing, cut in the middle). So the end counts only when a look some time later finds nothing more.
+ */
 export const containerLog = (
   kube: KubeClient["Service"],
   place: Place,
   ended: Effect.Effect<boolean, BackendError>
 ): Stream.Stream<Uint8Array, BackendError> => {
   const reader = makeLogReader()
-  const connection = Stream.suspend(() => {
-    reader.reconnect()
-    const sinceTime = reader.since
-    return kube.logs({ ...place, follow: true, timestamps: true, ...(sinceTime === undefined ? {} : { sinceTime }) })
-  }).pipe(
-    Stream.map(reader.push),
-    Stream.filter((bytes) => bytes.length > 0)
-  )
-  const from = (failures: number): Stream.Stream<Uint8Array, BackendError> =>
+  const connection = (follow: boolean) =>
     Stream.suspend(() => {
-      // Asked before: a container that had ended by then has nothing to say after this connection.
-      const last = ended
-      let broken: KubeError | undefined
-      let some = false
-      return Stream.unwrap(
-        Effect.map(last, (final) =>
-          connection.pipe(
-            Stream.tap(() =>
-              Effect.sync(() => {
-                some = true
-              })
-            ),
-            Stream.catch((error) => {
-              if (!mayHeal(error)) return Stream.fail(fromKubeError(error))
-              broken = error
-              return Stream.empty
-            }),
-            Stream.concat(
-              Stream.suspend(() => {
-                if (final && broken === undefined) return Stream.empty
-                const next = some ? 0 : failures + 1
-                if (next > patience && broken !== undefined) return Stream.fail(fromKubeError(broken))
-                return Stream.unwrap(Effect.as(Effect.sleep(Math.min(2000, 100 * 2 ** Math.min(next, 6))), from(next)))
-              })
-            )
-          )
+      reader.reconnect()
+      const sinceTime = reader.since
+      return kube.logs({ ...place, follow, timestamps: true, ...(sinceTime === undefined ? {} : { sinceTime }) })
+    }).pipe(
+      Stream.map(reader.push),
+      Stream.filter((bytes) => bytes.length > 0)
+    )
+  /** `failures`: connections in a row that gave nothing; `known`: that the container has ended was known before the last one. */
+  const from = (failures: number, known: boolean): Stream.Stream<Uint8Array, BackendError> =>
+    Stream.unwrap(
+      Effect.map(ended, (final) => {
+        let broken: KubeError | undefined
+        let some = false
+        const noticed = Effect.sync(() => {
+          some = true
+        })
+        const rest = Stream.suspend(() => {
+          if (known && final && !some && broken === undefined) return Stream.empty
+          const next = some || broken === undefined ? 0 : failures + 1
+          if (next > patience && broken !== undefined) return Stream.fail(fromKubeError(broken))
+          const pause = final ? settling : Math.min(2000, 100 * 2 ** Math.min(next, 6))
+          return Stream.unwrap(Effect.as(Effect.sleep(pause), from(next, final)))
+        })
+        return connection(!final).pipe(
+          Stream.tap(() => noticed),
+          Stream.catch((error) => {
+            if (!mayHeal(error)) return Stream.fail(fromKubeError(error))
+            broken = error
+            return Stream.empty
+          }),
+          Stream.concat(rest)
         )
-      )
-    })
-  return from(0)
+      })
+    )
+  return from(0, false)
 }
+
+/** How long the runtime may still write, in milliseconds. */
+const settling = 200
 
 /** Connections that give nothing, in a row. */
 const patience = 60
