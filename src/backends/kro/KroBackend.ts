@@ -240,7 +240,7 @@ const makeDriver = Effect.fnUntraced(function* (
         instance: found,
         child: run.state?.().child?.uid,
         // Before the contract's own deadline, which could not tell what is in the way.
-        within: Duration.millis(Duration.toMillis(spec.timeouts.release) * 0.95),
+        within: Duration.millis(Duration.toMillis(spec.timeouts.release) * 0.9),
         removal: removalCommand(environment),
         waiting: (reason) => emit({ _tag: "Waiting", job: spec.name, phase: "release", reason })
       })

@@ -26,7 +26,7 @@ export interface Outcome {
 export type StopSignal = "SIGINT" | "SIGTERM"
 
 /**
- * The outcome of a run.
+ * The outcome of a run. What the runner itself told counts, also if a signal came while all was released.
  *
  * @category constructors
  */
@@ -35,7 +35,7 @@ export const of = (
   signal: StopSignal | undefined,
   settings: Pick<Settings, "returnVersionDeprecated">
 ): Outcome => {
-  if (signal !== undefined) {
+  if (signal !== undefined && Exit.isFailure(exit)) {
     const exitCode = signal === "SIGINT" ? 130 : 143
     return { exitCode, reason: "Stopped", message: `Stopped by ${signal} before the runner had finished` }
   }

@@ -67,13 +67,24 @@ export const offerOf = (settings: Settings, pod: RunnerPod.RunnerPod, secretName
 }
 
 /**
- * Runs the runner to its end. `found` is told the pod as soon as it is known.
+ * Who wants to know before the end.
+ *
+ * @category models
+ */
+export interface Observer {
+  readonly found: (pod: RunnerPod.RunnerPod) => void
+  /** The runner has ended; what it had is still there. */
+  readonly completed: (completion: Completion) => void
+}
+
+/**
+ * Runs the runner to its end.
  *
  * @category running
  */
 export const run = Effect.fnUntraced(function* (
   settings: Settings,
-  found: (pod: RunnerPod.RunnerPod) => void
+  { completed, found }: Observer
 ): Effect.fn.Return<Completion, JobError.BackendError, KubeClient | Scope.Scope> {
   const kube = yield* KubeClient
   const { jitConfig, runnerName } = settings
@@ -161,6 +172,7 @@ export const run = Effect.fnUntraced(function* (
     const environment = yield* backend.provision(spec)
     return yield* Effect.onInterrupt(environment.completion, () => keepIfDrained(kube, settings, pod, environment))
   }).pipe(
+    Effect.tap((completion) => Effect.sync(() => completed(completion))),
     Effect.tap(({ exitCode }) => (exitCode === 0 ? Effect.void : showTail(progress.state()))),
     Effect.tapError(() => showTail(progress.state())),
     Effect.scoped,

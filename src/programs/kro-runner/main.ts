@@ -4,11 +4,13 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import * as KroCalls from "../../backends/kro/KroCalls.ts"
 import * as KubeClient from "../../backends/kubernetes/KubeClient.ts"
+import type { Completion } from "../../domain/JobEnvironment.ts"
+import type { BackendError } from "../../domain/JobError.ts"
 import { version } from "../version.ts"
 import * as Access from "./Access.ts"
 import * as Arguments from "./Arguments.ts"
@@ -27,36 +29,49 @@ const margin = Duration.seconds(2)
 const least = Duration.seconds(1)
 
 let signal: Outcome.StopSignal | undefined
+let settings: Settings.Settings | undefined
 let pod: RunnerPod | undefined
-let fiber: Fiber.Fiber<number, unknown> | undefined
-let cleanup = Duration.minutes(5)
-/** kro-actions-runner's exit code, whatever happened once it had access to the cluster. */
+let work: Fiber.Fiber<Completion, BackendError> | undefined
+let completion: Completion | undefined
+/** kro-actions-runner's exit code, whatever happens once there is access to the cluster. */
 let legacyExit = false
 
+/** What came of it; the runner's own word is the first one. */
+const outcomeOf = (ended: Exit.Exit<Completion, BackendError>) =>
+  Outcome.of(completion === undefined ? ended : Exit.succeed(completion), signal, {
+    returnVersionDeprecated: settings?.returnVersionDeprecated ?? false
+  })
+
 const main = Effect.fnUntraced(function* (args: Arguments.Arguments) {
-  const settings = yield* Settings.read(args)
-  cleanup = settings.cleanupTimeout
-  const redact = Output.redactorOf(settings.jitConfig)
-  const output = Output.layer(settings, redact)
+  const told = yield* Settings.read(args)
+  settings = told
+  const redact = Output.redactorOf(told.jitConfig)
+  const output = Output.layer(told, redact)
   if (args.command === "check" || args.command === "role") {
-    return yield* Check.run(settings, args.command).pipe(Effect.provide(Layer.merge(Access.layer(settings), output)))
+    return yield* Check.run(told, args.command).pipe(Effect.provide(Layer.merge(Access.layer(told), output)))
   }
   return yield* Effect.gen(function* () {
-    legacyExit = settings.legacyExit
-    yield* Effect.forEach(settings.warnings, (warning) => Effect.logWarning(warning), { discard: true })
-    const ended = yield* Effect.exit(
-      Runner.run(settings, (found) => {
+    legacyExit = told.legacyExit
+    yield* Effect.forEach(told.warnings, (warning) => Effect.logWarning(warning), { discard: true })
+    const observer: Runner.Observer = {
+      found: (found) => {
         pod = found
-      })
-    )
-    const outcome = Outcome.of(ended, signal, settings)
+      },
+      completed: (ended) => {
+        completion = ended
+      }
+    }
+    // Only this fiber is interrupted by a signal: what comes of it is still told.
+    work = yield* Effect.forkDetach(Runner.run(told, observer))
+    if (signal !== undefined) work.interruptUnsafe()
+    const outcome = outcomeOf(yield* Fiber.await(work))
     const log = outcome.exitCode === 0 ? Effect.logInfo : signal === undefined ? Effect.logError : Effect.logWarning
     yield* log(outcome.message).pipe(Effect.annotateLogs({ outcome: outcome.reason, exit: outcome.exitCode }))
-    yield* Report.termination(settings.terminationLog, outcome, redact)
+    yield* Report.termination(told.terminationLog, outcome, redact)
     if (pod !== undefined) yield* Report.event(yield* KubeClient.KubeClient, pod, outcome, redact)
     return legacyExit ? 0 : outcome.exitCode
   }).pipe(
-    Effect.provide(Access.layer(settings)),
+    Effect.provide(Access.layer(told)),
     Effect.catchTag("KubeError", (error) => Effect.as(Effect.logError(KroCalls.explain(error).message), 1)),
     Effect.provide(output)
   )
@@ -64,38 +79,39 @@ const main = Effect.fnUntraced(function* (args: Arguments.Arguments) {
 
 /** The first one stops in order, within what the pod's grace period leaves; a second one does not wait. */
 const onSignal = (name: Outcome.StopSignal) => {
-  const code = name === "SIGINT" ? 130 : 143
-  if (signal !== undefined) {
-    Output.write(`${name} again: not waiting for the release`)
-    process.exit(legacyExit ? 0 : code)
-  }
+  if (signal !== undefined) return abandon(`${name} again: the release is not waited for`)
   signal = name
-  fiber?.interruptUnsafe(fiber.id)
+  work?.interruptUnsafe()
   const grace = Duration.subtract(Duration.seconds(pod?.gracePeriod ?? 30), margin)
-  const budget = Duration.max(least, Duration.min(cleanup, grace))
+  const budget = Duration.max(least, Duration.min(settings?.cleanupTimeout ?? grace, grace))
   Effect.runFork(
-    Effect.andThen(
-      Effect.sleep(budget),
-      Effect.sync(() => {
-        Output.write(
-          `The release is not over after ${Duration.format(budget)}: it is left to KRO and the garbage collector`
-        )
-        process.exit(legacyExit ? 0 : code)
-      })
+    Effect.delay(
+      Effect.sync(() => abandon(`the release is not over after ${Duration.format(budget)}`)),
+      budget
     )
   )
 }
 
+/** The instance goes with the runner pod, its owner. */
+const abandon = (why: string) => {
+  const outcome = outcomeOf(Exit.interrupt())
+  const message = `${outcome.message}; ${why}: it is left to KRO and the garbage collector`
+  Output.write(message)
+  if (settings !== undefined) {
+    const redact = Output.redactorOf(settings.jitConfig)
+    Effect.runSync(Report.termination(settings.terminationLog, { ...outcome, message }, redact))
+  }
+  process.exit(legacyExit ? 0 : outcome.exitCode)
+}
+
 const start = (args: Arguments.Arguments) => {
-  fiber = Effect.runFork(
-    Effect.catch(main(args), (problem) =>
-      Effect.sync(() => {
-        Output.write(typeof problem === "string" ? `error: ${problem}` : `error: ${String(problem)}`)
-        return 2
-      })
-    )
+  const told = Effect.catch(main(args), (problem) =>
+    Effect.sync(() => {
+      Output.write(`error: ${String(problem)}`)
+      return 2
+    })
   )
-  fiber.addObserver((ended) => process.exit(Exit.isSuccess(ended) ? ended.value : signal === undefined ? 1 : 143))
+  Effect.runFork(told).addObserver((ended) => process.exit(Exit.isSuccess(ended) ? ended.value : 1))
   process.on("SIGTERM", () => onSignal("SIGTERM"))
   process.on("SIGINT", () => onSignal("SIGINT"))
   // A program that waits for nothing more has a defect; it has not succeeded.

@@ -278,7 +278,8 @@ describe("KroRun", () => {
     let now = 0
     for (const step of steps) {
       const before = state
-      state = KroRun.advance(of, state, step, (now += 7))
+      now += 7
+      state = KroRun.advance(of, state, step, now)
       if (before.end !== undefined) assert.strictEqual(state, before)
       if (before.phase === "online") assert.notStrictEqual(state.phase, "provisioning")
       assert.strictEqual(state.phase === "ended", state.end !== undefined)

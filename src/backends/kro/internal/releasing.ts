@@ -48,6 +48,7 @@ export const release = (releasing: Releasing): Effect.Effect<void, BackendError>
       let asked = false
       let told = ""
       yield* Effect.forkScoped(Effect.forever(Effect.delay(world.tick, "1 second")))
+      yield* Effect.forkScoped(Effect.delay(world.tick, within))
 
       const explained = <A>(call: Effect.Effect<A, KubeError>) =>
         Effect.mapError(call, (error) => KroCalls.explain(error, kindsOf(graph)))
