@@ -18,7 +18,7 @@ N='
 '
 agent() {
 for n in node "$e"/node24/bin/node "$e"/node24_alpine/bin/node "$e"/node20/bin/node "$e"/node20_alpine/bin/node; do
-"$n" -e 0 </dev/null >/dev/null 2>&1 && echo node && IFS= read -r js && return 0
+"$n" --version </dev/null >/dev/null 2>&1 && echo node && IFS= read -r js && return 0
 done
 echo none
 exit ${exitCodes.noTool}
