@@ -17,14 +17,14 @@ import type { WorkflowResult } from "../../domain/WorkflowResult.ts"
 import { inOrder, WorkflowInvalid } from "./Diagnostic.ts"
 import { nameOf } from "./internal/contexts.ts"
 import { jobsOf } from "./internal/jobGraph.ts"
-import type { StepSummary } from "./internal/jobProgram.ts"
 import { type PreparedRun, prepareRun } from "./internal/prepareRun.ts"
 import { refusals } from "./internal/refusals.ts"
+import type { StepSummary } from "./internal/stepRunner.ts"
 import type { OptionInvalid } from "./OptionInvalid.ts"
 import type { Options } from "./RunOptions.ts"
 import type { WorkflowFile } from "./WorkflowFile.ts"
 
-export type { StepSummary } from "./internal/jobProgram.ts"
+export type { StepSummary } from "./internal/stepRunner.ts"
 
 /**
  * What came of it. `ExitCode.ofWorkflow(result)` is the exit code.
