@@ -9,7 +9,7 @@ import * as KubeResource from "jobscope/backends/kubernetes/KubeResource"
 /** A kind that nobody else has; its plural is regular. */
 export const uniqueKind = (): string => `Test${randomBytes(5).toString("hex").replace(/\d/g, "q")}r`
 
-export const definitionsCrd = KubeResource.make<{ readonly metadata: { readonly name: string } }>({
+export const customResources = KubeResource.make<{ readonly metadata: { readonly name: string } }>({
   group: "apiextensions.k8s.io",
   plural: "customresourcedefinitions",
   namespaced: false
@@ -94,10 +94,10 @@ export const removeRgd = Effect.fnUntraced(function* (name: string) {
     Effect.catchReason(call, "KubeError", "NotFound", () => Effect.undefined)
   yield* gone(kube.request({ verb: "delete", resource: Rgd.definitions, name }))
   const crds = yield* kube.list({
-    resource: definitionsCrd,
+    resource: customResources,
     query: { labelSelector: `kro.run/resource-graph-definition-name=${name}` }
   })
   for (const { metadata } of crds.items) {
-    yield* gone(kube.request({ verb: "delete", resource: definitionsCrd, name: metadata.name }))
+    yield* gone(kube.request({ verb: "delete", resource: customResources, name: metadata.name }))
   }
 })

@@ -20,11 +20,7 @@ export const instancesOf = (kind: string): KubeResource.KubeResource<KroInstance
   KubeResource.make({ group: "kro.run", version: "v1alpha1", plural: `${kind.toLowerCase()}s` })
 
 /** The pod that the runner program would run in. */
-export const runnerPod = Effect.fnUntraced(function* (
-  name: string,
-  metadata: { readonly labels?: object; readonly ownerReferences?: ReadonlyArray<object> } = {},
-  spec: object = {}
-) {
+export const runnerPod = Effect.fnUntraced(function* (name: string, metadata: object = {}, spec: object = {}) {
   const kube = yield* KubeClient.KubeClient
   const namespace = (yield* TestNamespace).name
   return yield* kube.request({
@@ -153,14 +149,18 @@ export const eventually = <E, R>(what: string, holds: Effect.Effect<boolean, E, 
   )
 
 /** An RGD of a scale set of its own, and a runner pod of it. */
-export const scene = Effect.fnUntraced(function* (name: string, wanted: Wanted = {}) {
+export const scene = Effect.fnUntraced(function* (
+  name: string,
+  wanted: Wanted = {},
+  { pod = true }: { readonly pod?: boolean } = {}
+) {
   const label = { "actions.github.com/scale-set-name": name }
   const rgd = yield* makeRgd({ ...wanted, labels: label })
-  const own = yield* runnerPod(name, { labels: label })
+  const own = pod ? yield* runnerPod(name, { labels: label }) : undefined
   return {
     kind: rgd.spec.schema.kind,
     rgd: rgd.metadata.name,
-    uid: own.metadata?.uid ?? "",
+    uid: own?.metadata?.uid ?? "",
     instances: instancesOf(rgd.spec.schema.kind)
   }
 })
