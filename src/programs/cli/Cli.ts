@@ -3,6 +3,7 @@
  */
 import * as Command from "effect/cli/Command"
 import * as List from "./list.ts"
+import * as Plan from "./plan.ts"
 import * as Ps from "./ps.ts"
 import * as Reap from "./reap.ts"
 import * as Run from "./run.ts"
@@ -15,7 +16,15 @@ export const command = Command.make("jobscope").pipe(
   Command.withDescription(
     "Runs GitHub workflow files on any backend: this machine, pods, KRO environments. Every flag may also be given by the variable in brackets, or in .jobscope.yml."
   ),
-  Command.withSubcommands([Run.command, Validate.command, List.command, Ps.command, Reap.command, Version.command])
+  Command.withSubcommands([
+    Run.command,
+    Plan.command,
+    Validate.command,
+    List.command,
+    Ps.command,
+    Reap.command,
+    Version.command
+  ])
 )
 
 /**
@@ -25,6 +34,7 @@ export const command = Command.make("jobscope").pipe(
  */
 export const settings: Readonly<Record<string, Setting.Settings>> = {
   run: Run.all,
+  plan: Plan.all,
   validate: Validate.all,
   list: List.all,
   ps: Ps.all,

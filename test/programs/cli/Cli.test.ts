@@ -1,8 +1,8 @@
-import { afterEach, assert, describe, it } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import { version } from "../../../src/programs/version.ts"
-import { cleanUp, folder, run } from "./process.ts"
+import { folder, run, useJobscope } from "./process.ts"
 
-afterEach(cleanUp)
+useJobscope()
 
 const good = "on: push\njobs:\n  build:\n    runs-on: ubuntu-latest\n    steps:\n      - run: echo hi\n"
 const bad =
@@ -12,7 +12,8 @@ describe("jobscope", () => {
   it("helps", async () => {
     const { code, stderr, stdout } = await run(["--help"])
     assert.deepStrictEqual([code, stderr], [0, ""])
-    for (const name of ["validate", "list", "ps", "reap", "version"]) assert.match(stdout, new RegExp(`\\n  ${name} `))
+    for (const name of ["run", "plan", "validate", "list", "ps", "reap", "version"])
+      assert.match(stdout, new RegExp(`\\n  ${name} `))
   })
 
   it("tells its version", async () => {

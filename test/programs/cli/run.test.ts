@@ -1,11 +1,11 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { afterEach, assert, describe, it } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
 import { JsonEvent } from "../../../src/programs/report/JsonEvent.ts"
-import { cleanUp, folder, run, start } from "./process.ts"
+import { folder, run, start, useJobscope } from "./process.ts"
 
-afterEach(cleanUp)
+useJobscope()
 
 const workflow = (jobs: string, on = "push") => `on: ${on}\njobs:\n${jobs.replaceAll(/^(?=.)/gm, "  ")}`
 const job = (id: string, steps: ReadonlyArray<string>, more = "") =>
@@ -19,7 +19,7 @@ const eventsOf = (stdout: string) =>
   stdout
     .trimEnd()
     .split("\n")
-    .map((line) => Schema.decodeUnknownSync(Schema.fromJsonString(JsonEvent), { onExcessProperty: "error" })(line))
+    .map((line) => Schema.decodeSync(Schema.fromJsonString(JsonEvent), { onExcessProperty: "error" })(line))
 const outputOf = (stdout: string) => eventsOf(stdout).flatMap((event) => (event.type === "output" ? [event.text] : []))
 
 const environments = async (cwd: string) =>
@@ -214,16 +214,15 @@ describe("jobscope run, given something else than a workflow", () => {
     { title: "a directory", says: /\.github:1:1: error: / }
   ]
   it.each(hostile)(
-    "refuses $title, at its place, in a screen, at once, and starts nothing",
+    "refuses $title, at its place, in a screen, and starts nothing",
     async ({ content, says, title }) => {
       const cwd = folder({ "ci.yml": content ?? good, ".github/x": "" })
       const name = title === "no file" ? "none.yml" : title === "a directory" ? ".github" : "ci.yml"
-      const { code, millis, stderr, stdout } = await run(["run", "--in-place", name], { cwd })
+      const { code, stderr, stdout } = await run(["run", "--in-place", name], { cwd })
       assert.deepStrictEqual([code, stdout], [2, ""])
       assert.match(stderr, says)
       assert.isAtMost(stderr.split("\n").length, 42)
       assert.isAtMost(Math.max(...stderr.split("\n").map((line) => line.length)), 400)
-      assert.isBelow(millis, 5000)
       assert.isFalse(existsSync(join(cwd, ".state")))
       assert.isFalse(existsSync(join(cwd, "started")))
     }

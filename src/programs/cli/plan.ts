@@ -1,0 +1,58 @@
+/**
+ * `jobscope plan`: what a run would do, and nothing is run.
+ */
+import * as Console from "effect/Console"
+import * as Argument from "effect/cli/Argument"
+import * as Command from "effect/cli/Command"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Masker from "../commands/Masker.ts"
+import * as Diagnostic from "../github/Diagnostic.ts"
+import * as WorkflowFile from "../github/WorkflowFile.ts"
+import * as WorkflowPlan from "../github/WorkflowPlan.ts"
+import { flags, values } from "./internal/command.ts"
+import { render } from "./internal/planText.ts"
+import { runOptions, runSettings } from "./internal/runOptions.ts"
+import { workflowFile } from "./internal/workflowFiles.ts"
+import * as settings from "./settings.ts"
+
+/** @category options */
+export const all = { ...runSettings, output: settings.listOutput }
+
+/** @category commands */
+export const command = Command.make(
+  "plan",
+  {
+    file: Argument.String("file").pipe(
+      Argument.withMetavar("FILE"),
+      Argument.withDescription("Workflow file, or the name of one in .github/workflows. Default: the only one there"),
+      Argument.optional
+    ),
+    ...flags(all)
+  },
+  Effect.fnUntraced(function* ({ file: named, ...given }) {
+    const wanted = yield* values(all, given)
+    const path = yield* workflowFile(Option.getOrUndefined(named))
+    const file = yield* WorkflowFile.read(path, { workspace: wanted.workspace })
+    const options = yield* runOptions(wanted, file)
+    if (file.warnings.length > 0) yield* Console.error(Diagnostic.render(file.warnings))
+    const plan = yield* WorkflowPlan.plan(file, options)
+    const { mask } = Masker.make(Object.values(options.secrets))
+    yield* Console.log(wanted.output === "json" ? asJson(plan, mask) : mask(render(plan)))
+  })
+).pipe(
+  Command.withDescription(
+    "Shows what a run of a workflow file would do: its jobs in an order in which they can run, their combinations and steps. What only the run can tell is called so; nothing is guessed, and nothing is run."
+  ),
+  Command.withShortDescription("Show what would run"),
+  Command.withExamples([
+    { command: "jobscope plan ci.yml", description: "Everything" },
+    {
+      command: "jobscope plan ci.yml -j deploy --event-name push",
+      description: "One job with what it needs, on a push"
+    }
+  ])
+)
+
+const asJson = (plan: WorkflowPlan.WorkflowPlan, mask: (text: string) => string): string =>
+  JSON.stringify({ v: 1, ...plan }, (_, value) => (typeof value === "string" ? mask(value) : value), 2)
