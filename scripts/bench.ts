@@ -103,25 +103,57 @@ const output = (): ReadonlyArray<Row> => {
   ]
 }
 
-/** On the Node of the Actions runner too, if the machine has it. */
-const starts = (): ReadonlyArray<Row> => {
-  const reaper = join(root, "dist/reaper/index.js")
-  if (!existsSync(reaper))
+const built = (program: string): string => {
+  const file = join(root, "dist", program, "index.js")
+  if (!existsSync(file))
     execFileSync(process.execPath, [join(root, "scripts/build.ts")], { cwd: root, stdio: "ignore" })
-  const { empty, program } = startTimes(process.execPath, reaper, ["--help"])
-  const figures = `${ms(program)}, empty ${ms(empty)}`
-  return [
-    {
-      what: "jobscope-reaper --help, over an empty Node program",
-      figures,
-      measured: program - empty,
+  return file
+}
+
+const starts = (): ReadonlyArray<Row> =>
+  [
+    { program: "reaper", name: "jobscope-reaper", budget: 100 },
+    { program: "cli", name: "jobscope", budget: 200 }
+  ].map(({ budget, name, program }) => {
+    const took = startTimes(process.execPath, built(program), ["--help"])
+    return {
+      what: `${name} --help, over an empty Node program`,
+      figures: `${ms(took.program)}, empty ${ms(took.empty)}`,
+      measured: took.program - took.empty,
       unit: "ms",
-      budget: 100
+      budget
     }
+  })
+
+/** A workflow file of trivial jobs, by the command line as it is published. */
+const workflowFiles = (): ReadonlyArray<Row> => {
+  const folder = mkdtempSync(join(tmpdir(), "jobscope-bench-"))
+  const wallOf = (jobs: number) => {
+    const file = join(folder, `${jobs}.yml`)
+    const job = (id: number) => `  j${id}:\n    runs-on: x\n    steps:\n      - run: "true"\n`
+    writeFileSync(file, `on: push\njobs:\n${Array.from({ length: jobs }, (_, id) => job(id)).join("")}`)
+    return median(
+      Array.from({ length: runs }, () => {
+        const before = performance.now()
+        execFileSync(process.execPath, [built("cli"), "run", file, "--parallel", "8", "--output", "plain"], {
+          cwd: folder,
+          env: { ...process.env, JOBSCOPE_STATE_DIR: join(folder, "state") },
+          stdio: "ignore"
+        })
+        return performance.now() - before
+      })
+    )
+  }
+  const few = wallOf(25)
+  const many = wallOf(250)
+  rmSync(folder, { recursive: true })
+  const figures = `25: ${ms(few)}, 250: ${ms(many)}`
+  return [
+    { what: "jobscope run, trivial jobs: wall, 250 over 25", figures, measured: many / few, unit: "×", budget: 12 }
   ]
 }
 
-const rows = [trivialJobs(8), trivialJobs(500), step(), output(), starts()].flatMap((part) => {
+const rows = [trivialJobs(8), trivialJobs(500), step(), output(), starts(), workflowFiles()].flatMap((part) => {
   for (const { budget, figures, measured, unit, what } of part) {
     const verdict = measured <= budget ? "ok  " : "OVER"
     process.stdout.write(`${verdict} ${what}: ${measured.toFixed(1)} ${unit} (budget ${budget}) — ${figures}\n`)

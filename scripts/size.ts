@@ -5,7 +5,7 @@ import type { Metafile } from "esbuild"
 
 /** In KB (1000 bytes). A program that is not here yet fails, so that every new one gets a number on purpose. */
 const budgets: Record<string, number> = {
-  cli: 900,
+  cli: 1000,
   reaper: 350,
   hook: 300
 }
