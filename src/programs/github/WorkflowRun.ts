@@ -15,8 +15,9 @@ import * as Workflow from "../../domain/Workflow.ts"
 import * as WorkflowEngine from "../../domain/WorkflowEngine.ts"
 import type { WorkflowResult } from "../../domain/WorkflowResult.ts"
 import { inOrder, WorkflowInvalid } from "./Diagnostic.ts"
+import { checkout } from "./internal/checkout.ts"
 import { nameOf } from "./internal/contexts.ts"
-import { jobsOf } from "./internal/jobGraph.ts"
+import { checksOut, jobsOf } from "./internal/jobGraph.ts"
 import { type PreparedRun, prepareRun } from "./internal/prepareRun.ts"
 import { refusals } from "./internal/refusals.ts"
 import type { StepSummary } from "./internal/stepRunner.ts"
@@ -56,12 +57,17 @@ export const run = Effect.fnUntraced(function* (
   const refused = refusals(file, prepared.jobs, backend, capabilities)
   if (refused.length > 0) return yield* new WorkflowInvalid({ diagnostics: inOrder(refused) })
   const summaries: Array<StepSummary> = []
-  const jobs = jobsOf(prepared, (summary) => {
+  const onSummary = (summary: StepSummary) => {
     summaries.push(summary)
-  })
-  const result = yield* WorkflowEngine.run(Workflow.make(nameOf(file), jobs), {
-    parallel: options.parallel,
-    conclude: options.conclude
-  })
+  }
+  const copies = options.workspace !== "in-place" && prepared.jobs.some(checksOut)
+  const result = yield* Effect.scoped(
+    Effect.flatMap(copies ? checkout(file.workspace) : Effect.succeed(file.workspace), (workspace) =>
+      WorkflowEngine.run(Workflow.make(nameOf(file), jobsOf(prepared, workspace, onSummary)), {
+        parallel: options.parallel,
+        conclude: options.conclude
+      })
+    )
+  )
   return { result, summaries }
 })

@@ -1,8 +1,13 @@
+import { execFileSync } from "node:child_process"
+import { rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
+import * as LocalBackend from "../../../src/backends/local/LocalBackend.ts"
 import * as ExitCode from "../../../src/programs/console/ExitCode.ts"
-import { run } from "./support.ts"
+import * as WorkflowFile from "../../../src/programs/github/WorkflowFile.ts"
+import { directoryWith, onDisk, run, runFile } from "./support.ts"
 
 const jobs = (
   body: string
@@ -159,6 +164,43 @@ again: { runs-on: x, needs: without, steps: [{ uses: actions/checkout@v4 }, { ru
       const inPlace = yield* run(text, { workspace: "in-place" })
       assert.strictEqual(inPlace.output(), "here\nrefs/heads/main\nfile.txt\nnone\nchanged\n")
     })
+  )
+
+  it.live("check out what git knows or would take, as it is now, and its history", () =>
+    onDisk(
+      Effect.gen(function* () {
+        const workspace = yield* directoryWith({
+          ".gitignore": "ignored/\n",
+          "ignored/large": "x",
+          "dir/known": "1",
+          gone: "1",
+          "new file": "2"
+        })
+        const git = (...args: ReadonlyArray<string>) =>
+          execFileSync("git", ["-C", workspace, "-c", "user.name=n", "-c", "user.email=e@example", ...args])
+        git("init", "-q", "-b", "trunk")
+        git("add", "dir", "gone", ".gitignore")
+        git("commit", "-qm", "first")
+        git("remote", "add", "origin", "git@git.example:Own/Thing.git")
+        rmSync(join(workspace, "gone"))
+        writeFileSync(join(workspace, "dir/known"), "changed")
+        symlinkSync("dir/known", join(workspace, "link"))
+        const state = yield* directoryWith({})
+        const file = yield* WorkflowFile.fromText(
+          jobs(
+            `a: { runs-on: x, steps: [{ uses: actions/checkout@v4 }, { run: 'find . -path ./.git -prune -o ! -type d -print | sort; cat link; git log --format=%s; git status --short gone; echo "$GITHUB_REF \${{ github.sha == env.SHA }} $GITHUB_REPOSITORY $GITHUB_SERVER_URL"', env: { SHA: ${git("rev-parse", "HEAD").toString().trim()} } }] }`
+          ),
+          { workspace, file: "ci.yml" }
+        )
+        const ran = yield* runFile(file, { event: { name: "push", payload: {} } }).pipe(
+          Effect.provide(LocalBackend.layer({ stateDirectory: state }), { local: true })
+        )
+        assert.strictEqual(
+          ran.output(),
+          "./.gitignore\n./dir/known\n./link\n./new file\nchangedfirst\n D gone\nrefs/heads/trunk true Own/Thing https://git.example\n"
+        )
+      })
+    )
   )
 
   it.live("that the backend cannot run are refused where they are written, and nothing is started", () =>

@@ -19,15 +19,21 @@ import type { StepSummary } from "./stepRunner.ts"
 import { asMatrix, combinationsOf } from "./strategy.ts"
 import * as Values from "./values.ts"
 
-export const jobsOf = (run: PreparedRun, onSummary: (summary: StepSummary) => void): ReadonlyArray<WorkflowJob> => {
+/** `workspace`: the directory whose files the jobs get. */
+export const jobsOf = (
+  run: PreparedRun,
+  workspace: string,
+  onSummary: (summary: StepSummary) => void
+): ReadonlyArray<WorkflowJob> => {
   const ids = new Set(run.jobs.map(({ id }) => id.value))
-  return run.jobs.map((job) => jobOf(run, job, ids, onSummary))
+  return run.jobs.map((job) => jobOf(run, job, ids, workspace, onSummary))
 }
 
 const jobOf = (
   run: PreparedRun,
   job: JobSyntax,
   selected: ReadonlySet<string>,
+  workspace: string,
   onSummary: (summary: StepSummary) => void
 ): WorkflowJob => {
   const { contexts, file, options } = run
@@ -70,7 +76,7 @@ const jobOf = (
     return found === undefined ? undefined : Math.max(1, Math.floor(found))
   }
   const inPlace = options.workspace === "in-place"
-  const hasFiles = inPlace || job.steps.some(checksOut)
+  const hasFiles = inPlace || checksOut(job)
   const containers = (context: JobContext) => {
     const within = runScope(context)
     const value = (tree: NonNullable<JobSyntax["container"]>) => Values.json(name, tree, within)
@@ -101,7 +107,7 @@ const jobOf = (
       services,
       volumes,
       ...(container === undefined ? {} : { container }),
-      ...(hasFiles ? { workspace: new Workspace({ path: file.workspace, mode: inPlace ? "in-place" : "copy" }) } : {}),
+      ...(hasFiles ? { workspace: new Workspace({ path: workspace, mode: inPlace ? "in-place" : "copy" }) } : {}),
       timeouts: new Timeouts({
         total: total ?? Duration.hours(6),
         ...(options.conclude === undefined ? {} : { conclude: Duration.fromInputUnsafe(options.conclude) })
@@ -164,8 +170,9 @@ const jobOf = (
   }
 }
 
-const checksOut = ({ does }: JobSyntax["steps"][number]): boolean =>
-  does._tag === "Uses" && does.action._tag === "Remote" && isCheckout(does.action.repository)
+/** A step of the job is an `actions/checkout`. */
+export const checksOut = ({ steps }: JobSyntax): boolean =>
+  steps.some(({ does }) => does._tag === "Uses" && does.action._tag === "Remote" && isCheckout(does.action.repository))
 
 const asRecord = (value: Schema.Json) => (Values.isRecord(value) ? value : {})
 
