@@ -20,7 +20,7 @@ import { bytes, decode, texts, textsOf } from "./internal/buildkit/protobuf.ts"
 import { serve } from "./internal/buildkit/session.ts"
 import { type LogStyle, plainLog } from "./LogStyle.ts"
 import type { Refusal } from "./Refusal.ts"
-import type { StepPlan } from "./StepPlan.ts"
+import type { Security, StepPlan } from "./StepPlan.ts"
 
 /**
  * Why BuildKit has not built.
@@ -126,22 +126,28 @@ export const build = Effect.fnUntraced(function* (
 })
 
 /**
- * A container step of the image that was built.
+ * A container step of the image that was built. `user`: what the Dockerfile's last USER says, if that is known.
  *
  * @category constructors
  */
-export const planOf = (image: string): StepPlan => ({
+export const planOf = (image: string, user?: string): StepPlan => ({
   builder: "buildkit",
   image,
   command: undefined,
   env: {},
-  security: {},
+  // Kubernetes takes the user of an image's `USER 1:2`, and leaves the group out.
+  security: numeric(user),
   before: [],
   beside: [],
   volumes: [],
   files: [],
   enter: () => []
 })
+
+const numeric = (user: string | undefined): Security => {
+  const [, uid, gid] = /^(\d{1,9}):(\d{1,9})$/.exec(user ?? "") ?? []
+  return uid === undefined || gid === undefined ? {} : { runAsUser: Number(uid), runAsGroup: Number(gid) }
+}
 
 const control = (method: string): string => `/moby.buildkit.v1.Control/${method}`
 

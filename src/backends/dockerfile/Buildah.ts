@@ -81,7 +81,8 @@ export const plan = Effect.fnUntraced(function* (
     ],
     enter: (entering) => [
       { path: "mounts", mode: 0o644, content: { _tag: "Text", text: mountsOf(entering) } },
-      { path: "enter", mode: 0o644, content: { _tag: "Text", text: enterScript(entering) } }
+      { path: "enter", mode: 0o644, content: { _tag: "Text", text: enterScript(entering) } },
+      { path: "config", mode: 0o644, content: { _tag: "Text", text: configScript(entering) } }
     ]
   }
 })
@@ -114,7 +115,7 @@ const mainScript = (dockerfile: string, files: string, { args = [], entryPoint, 
     lines.length === 0 ? ":" : `printf '%s\\n' ${lines.map(quote).join(" ")}`
   // Its words are not known here: a mark is replaced by them.
   const mark = "JOBSCOPE-TITLE"
-  const group = log.open(mark).map((line) => quote(line).replace(mark, `'"$title"'`))
+  const group = log.open(mark).map((line) => `'${line.replaceAll("'", `'\\''`)}'`.replace(mark, `'"$title"'`))
   return `
 files=${files}
 # The action may leave processes that do not hear of the end of the builder.
@@ -124,9 +125,9 @@ close() { if [ -n "$opened" ]; then ${say(log.close)}; opened=; fi; }
 show() {
   while IFS= read -r line || [ -n "$line" ]; do
     case $line in
-      "STEP "*)
+      "STEP "* | "["*"] STEP "*)
         close
-        title=\${line#*: }
+        title=\${line#*STEP } title=\${title#*: }
         printf '%s\\n' ${group.length === 0 ? '"$title"' : group.join(" ")}
         opened=1 ;;
       *"unshare(CLONE_NEWUSER)"*)
@@ -137,19 +138,36 @@ show() {
   done
   close
 }
-{ buildah bud --layers -f "$files/context/"${quote(dockerfile)} -t action "$files/context" </dev/null 2>&1; echo $? >/tmp/jobscope-built; } | show &
+{ buildah bud --format docker --layers -f "$files/context/"${quote(dockerfile)} -t action "$files/context" </dev/null 2>&1; echo $? >/tmp/jobscope-built; } | show &
 wait $!
 read -r code </tmp/jobscope-built
 if [ "$code" != 0 ]; then exit "$code"; fi
 container=$(buildah from --pull-never action) || exit 125
 of_image() { buildah inspect --type image --format "{{range .OCIv1.Config.$1}}{{println .}}{{end}}" action; }
-set -- /bin/sh ${quote(`${files}/enter`)}
+set --
 ${own ? `set -- "$@" ${[...entryPoint, ...args].map(quote).join(" ")}` : imageArgv(args)}
-# The mounts of the step, and what hands over its variables.
-set -- "$container" -- "$@"
+# buildah hands output on itself, and has been seen to lose the end of it: the action writes past it.
+output=/tmp/jobscope-output
+mkfifo -m 666 $output
+relay=
+if buildah run "$container" -- /bin/sh -c : 2>/dev/null; then
+  cat <$output &
+  relay=$!
+  set -- -v "$files/enter:$files/enter" -v $output:$output "$container" -- /bin/sh "$files/enter" "$@"
+else
+  # An image without a shell.
+  . "$files/config"
+  set -- "$container" -- "$@"
+fi
 while IFS= read -r mount; do set -- -v "$mount:$mount" "$@"; done <"$files/mounts"
-buildah run -v "$files/enter:$files/enter" "$@" </dev/null &
+buildah run "$@" </dev/null 2>/tmp/jobscope-errors &
 wait $!
+code=$?
+# What is left running may hold it open.
+i=0
+while [ -n "$relay" ] && kill -0 "$relay" 2>/dev/null && [ $i -lt 20 ]; do i=$((i + 1)); sleep 0.05; done
+grep -v -e '^subprocess exited with status' -e '^Error: exit status' /tmp/jobscope-errors >&2
+exit $code
 `
 }
 
@@ -160,13 +178,14 @@ of_image Entrypoint | words >/tmp/jobscope-argv
 ${args.length > 0 ? ":" : "of_image Cmd | words >>/tmp/jobscope-argv"}
 while IFS= read -r word; do set -- "$@" "$word"; done </tmp/jobscope-argv
 ${args.length > 0 ? `set -- "$@" ${args.map(quote).join(" ")}` : ":"}
-if [ $# -le 2 ]; then echo "Neither the Dockerfile nor its base image has an ENTRYPOINT or a CMD" >&2; exit 125; fi`
+if [ $# = 0 ]; then echo "Neither the Dockerfile nor its base image has an ENTRYPOINT or a CMD" >&2; exit 125; fi`
 
 /** Runs in the action's own file system. */
 const enterScript = ({ env, workingDirectory }: Entering): string => {
   const all = Object.entries(env)
   const others = all.filter(([name]) => !isExportable(name))
   return [
+    "exec >/tmp/jobscope-output 2>&1",
     ...all.flatMap(([name, value]) => (isExportable(name) ? [`export ${name}=${quote(value)}`] : [])),
     ...(workingDirectory === undefined ? [] : [`cd ${quote(workingDirectory)} || exit 126`]),
     "unset OLDPWD",
@@ -174,3 +193,12 @@ const enterScript = ({ env, workingDirectory }: Entering): string => {
     ""
   ].join("\n")
 }
+
+/** The same for an image in which no shell can read it. */
+const configScript = ({ env, workingDirectory }: Entering): string =>
+  [
+    "buildah config",
+    ...Object.entries(env).map(([name, value]) => `--env ${quote(`${name}=${value}`)}`),
+    ...(workingDirectory === undefined ? [] : [`--workingdir ${quote(workingDirectory)}`]),
+    '"$container"\n'
+  ].join(" ")

@@ -24,6 +24,7 @@ import * as Buildah from "./Buildah.ts"
 import * as BuildContext from "./BuildContext.ts"
 import * as BuildKit from "./BuildKit.ts"
 import * as Dockerfile from "./Dockerfile.ts"
+import * as Evaluation from "./Evaluation.ts"
 import { type ImageConfig, ImageConfigs } from "./ImageConfig.ts"
 import * as Inline from "./Inline.ts"
 import type { LogStyle } from "./LogStyle.ts"
@@ -132,7 +133,7 @@ export const make = (options: Options, images: ImageConfigs["Service"]): Builder
           log: request.log
         }
       )
-      return prepared(BuildKit.planOf(image))
+      return prepared(BuildKit.planOf(image, userOf(text)))
     }
     const dockerfile = yield* Effect.fromResult(Dockerfile.parse(text))
     return prepared(yield* planInline(dockerfile, context, request, { ...options.inline, ...own }))
@@ -181,6 +182,14 @@ export const layer = (options: Options = {}): Layer.Layer<Builder, never, ImageC
     Builder,
     Effect.map(ImageConfigs, (images) => make(options, images))
   )
+
+/** As far as our own parser follows. */
+const userOf = (text: string): string | undefined => {
+  const evaluated = Result.flatMap(Dockerfile.parse(text), (dockerfile) =>
+    Evaluation.evaluate(dockerfile, { entryPoint: ["any"] })
+  )
+  return Result.isSuccess(evaluated) ? evaluated.success.stages.at(-1)?.settings.user : undefined
+}
 
 const choose = ({ buildah, builder = "auto", buildkit }: Options): "inline" | "buildah" | "buildkit" | "off" => {
   if (builder !== "auto") return builder

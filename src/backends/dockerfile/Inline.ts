@@ -113,7 +113,7 @@ export const plan = Effect.fnUntraced(function* (
       ...(usesTools ? [{ name: "build-tools", path: directories.tools, from: { _tag: "Empty" } } as const] : [])
     ],
     files,
-    enter: (entering) => [text("enter", enterScript(last, argv, entering), 0o600)]
+    enter: (entering) => [text("enter", enterScript(last, argv, entering))]
   }
 })
 
@@ -142,7 +142,12 @@ const securityOf = ({ actions, baseEnv, settings }: Stage): Security => {
 const toolsContainer = (image: string, { tools }: Directories): PlanContainer => ({
   name: "tools",
   image,
-  command: ["sh", "-c", `cp "$(command -v busybox)" ${tools}/busybox && ${tools}/busybox --install -s ${tools}`],
+  // Its shell is the busybox that has them all, wherever it lies. (`$$` would mean `$` to Kubernetes.)
+  command: [
+    "sh",
+    "-c",
+    `cat </proc/self/exe >${tools}/busybox && chmod 755 ${tools}/busybox && ${tools}/busybox --install -s ${tools}`
+  ],
   env: {},
   security: {}
 })

@@ -110,7 +110,11 @@ export const write = Effect.fnUntraced(function* (
   directory: string,
   context: BuildContext
 ): Effect.fn.Return<void, JobError.BackendError> {
-  yield* attempt(() => Fs.mkdirSync(directory, { recursive: true }))
+  yield* attempt(() => {
+    Fs.mkdirSync(directory, { recursive: true })
+    // Whoever the image runs as must read them.
+    Fs.chmodSync(directory, 0o755)
+  })
   for (const { content, mode, path } of files) {
     const target = Path.join(directory, ...path.split("/"))
     yield* attempt(() => Fs.mkdirSync(Path.dirname(target), { recursive: true }))
