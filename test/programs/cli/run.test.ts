@@ -55,10 +55,10 @@ describe("jobscope run", () => {
   it("runs some jobs, with or without what they need", async () => {
     const cwd = inRepository(
       workflow(
-        job("build", ["echo v=1 >> $GITHUB_OUTPUT"], "outputs:\n  v: ${{ steps.__run.outputs.v }}\n") +
+        job("build", ["echo v=1 >> $GITHUB_OUTPUT"], `outputs:\n  v: \${{ steps.__run.outputs.v }}\n`) +
           job(
             "test",
-            ["echo test ${{ matrix.n }}${{ matrix.os }}"],
+            [`echo test \${{ matrix.n }}\${{ matrix.os }}`],
             "needs: build\nstrategy:\n  matrix: { n: [1, 2], os: [a, b] }\n"
           ) +
           job("other", ["echo other"])
@@ -81,8 +81,8 @@ describe("jobscope run", () => {
   it("gives jobs variables, inputs and the event", async () => {
     const text = workflow(
       job("show", [
-        'echo "$A $B ${{ vars.V }}"',
-        'echo "${{ inputs.who }} ${{ github.event.number }} ${{ github.event_name }}"'
+        `echo "$A $B \${{ vars.V }}"`,
+        `echo "\${{ inputs.who }} \${{ github.event.number }} \${{ github.event_name }}"`
       ]),
       "\n  workflow_dispatch:\n    inputs:\n      who: { type: string }\n"
     )
@@ -95,11 +95,11 @@ describe("jobscope run", () => {
   it.each(["plain", "github", "json", "junit"])("shows no secret as %s, wherever it is", async (output) => {
     const secret = 'hunter22"& <secret>'
     const steps = [
-      ": '${{ secrets.TOKEN }}'",
+      `: '\${{ secrets.TOKEN }}'`,
       'printf "%s\\n" "$TOKEN"; printf "%s" "$TOKEN" | base64; printf "x%s" "$TOKEN" | base64; echo "::error::no $TOKEN"',
       'echo "::add-mask::made-here-$((2 - 1))"; echo "so made-here-$((2 - 1))"; echo "$TOKEN" >&2; exit 3'
     ]
-    const text = workflow(job("show", steps, "env:\n  TOKEN: ${{ secrets.TOKEN }}\n"))
+    const text = workflow(job("show", steps, `env:\n  TOKEN: \${{ secrets.TOKEN }}\n`))
     const cwd = inRepository(text)
     const { code, stderr, stdout } = await run(["run", "-o", output, "--secret", "TOKEN"], {
       cwd,
@@ -194,7 +194,7 @@ describe("jobscope run, given something else than a workflow", () => {
     },
     {
       title: "an unknown function",
-      content: good.replace("touch started", "echo ${{ shout('x') }}"),
+      content: good.replace("touch started", `echo \${{ shout('x') }}`),
       says: /ci\.yml:7:\d+: error: .*shout/
     },
     { title: "an alias bomb", content: alias, says: /ci\.yml:\d+:\d+: error: / },

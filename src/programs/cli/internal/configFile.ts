@@ -17,7 +17,7 @@ import { BackendError, fail, InvalidInput } from "../../../domain/JobError.ts"
 import type { Setting } from "../Setting.ts"
 
 /** What it is called where nobody says. */
-export const fileName = ".jobscope.yml"
+const fileName = ".jobscope.yml"
 
 /** @category models */
 export interface ConfigFile {

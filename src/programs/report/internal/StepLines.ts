@@ -5,8 +5,7 @@ import type { JobEvent } from "../../../domain/JobEvent.ts"
 import type { LineSplitter } from "../../../domain/LineSplitter.ts"
 import * as BoundedLines from "../../console/internal/BoundedLines.ts"
 
-/** @category models */
-export type Stream = "stdout" | "stderr"
+type Stream = "stdout" | "stderr"
 
 /** @category models */
 export interface Line {
