@@ -136,7 +136,7 @@ jobs:
     ],
     [
       "a status function in env",
-      job("env: { X: '${{ failure() }}' }\n" + steps),
+      job(`env: { X: '\${{ failure() }}' }\n${steps}`),
       '5:20 unknown-function: The function "failure" is not available here'
     ],
     [
@@ -200,7 +200,7 @@ jobs:
     ],
     [
       "a job that is not needed",
-      job("steps:\n  - run: echo ${{ needs.b.result }}") + `\n  b: { runs-on: x, ${steps} }`,
+      `${job("steps:\n  - run: echo ${{ needs.b.result }}")}\n  b: { runs-on: x, ${steps} }`,
       '6:22 unknown-reference: The job "a" does not need "b"; add it to the job\'s `needs`: the value is empty'
     ],
     [

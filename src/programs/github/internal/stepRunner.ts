@@ -136,13 +136,12 @@ export const makeStepRunner = (
       timeout,
       continueOnError: excused,
       filter: makeStepOutput({ masker, reader, obey: (instruction) => obey(said, masker, instruction) }),
-      settle: (left) => settle(name, id, said, state, left)
+      settle: (left) => settle(name, said, state, left)
     }
   }
 
   const settle = Effect.fnUntraced(function* (
     name: string,
-    id: string,
     said: Said,
     state: Record<string, string> | undefined,
     { files }: Left
