@@ -92,12 +92,16 @@ export const removeRgd = Effect.fnUntraced(function* (name: string) {
   const kube = yield* KubeClient.KubeClient
   const gone = <A>(call: Effect.Effect<A, KubeError>) =>
     Effect.catchReason(call, "KubeError", "NotFound", () => Effect.undefined)
+  const awaitGone = <A>(get: Effect.Effect<A, KubeError>) =>
+    Effect.repeat(Effect.delay(gone(get), "50 millis"), { until: (found) => found === undefined })
   yield* gone(kube.request({ verb: "delete", resource: Rgd.definitions, name }))
+  yield* awaitGone(kube.request({ verb: "get", resource: Rgd.definitions, name }))
   const crds = yield* kube.list({
     resource: customResources,
     query: { labelSelector: `kro.run/resource-graph-definition-name=${name}` }
   })
   for (const { metadata } of crds.items) {
     yield* gone(kube.request({ verb: "delete", resource: customResources, name: metadata.name }))
+    yield* awaitGone(kube.request({ verb: "get", resource: customResources, name: metadata.name }))
   }
 })
