@@ -43,7 +43,7 @@ const variable = <A>(
 ): Variable<A> => ({ names, values, default: fallback, parse, meaning })
 
 /** What deviates from GitHub's own hooks, and can be had as there. */
-const deviations = ["template", "host-ports", "home"] as const
+export const deviations = ["template", "host-ports", "home"] as const
 
 /** @see HookConfig */
 export const variables = {

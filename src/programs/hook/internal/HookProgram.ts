@@ -1,6 +1,7 @@
 /**
  * One call of the hook: from what the runner wrote to stdin to the exit code.
  */
+import * as Fs from "node:fs"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
@@ -75,9 +76,15 @@ const execute = Effect.fnUntraced(function* (
         namespace: config.namespace,
         ownerLabel: HookNames.ownerLabel,
         vigilance: "on-demand",
-        sharing: runner.claim
+        sharing: PodSettings.sharingOf(config, runner)
       })
       yield* backend.release({ owner: config.podName })
+      yield* Effect.ignore(
+        Effect.try({
+          try: () => Fs.rmSync(PodSettings.stateDirectoryOf(config), { recursive: true, force: true }),
+          catch: () => "it goes with the work directory" as const
+        })
+      )
       return 0
     }
     case "run_script_step":

@@ -5,7 +5,7 @@ import * as Fs from "node:fs"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import type { Options } from "../../../backends/pod/PodOptions.ts"
+import type { Options, Sharing } from "../../../backends/pod/PodOptions.ts"
 import * as PodTemplate from "../../../backends/pod/PodTemplate.ts"
 import { BackendError, ConfigurationInvalid } from "../../../domain/JobError.ts"
 import * as Externals from "./Externals.ts"
@@ -25,6 +25,15 @@ export const externalsIn = (config: HookConfig, { claim }: RunnerFacts, own: str
   if (claim === undefined) return Externals.volumeName
   return isWithin(own, claim.root) ? own : `${config.paths.work}/externals`
 }
+
+/** How files get into pods. */
+export const sharingOf = (config: HookConfig, { claim }: RunnerFacts): Sharing => ({
+  ...(claim ?? Returned.sharing(config, config.paths)),
+  stateDirectory: stateDirectoryOf(config)
+})
+
+/** What hook calls of one job keep for each other beside the state that the runner hands on. */
+export const stateDirectoryOf = ({ paths }: HookConfig): string => `${paths.work}/.jobscope`
 
 /** Options, and what there is to say about the template once a pod was made with it. */
 export interface PodSettings {
@@ -46,7 +55,7 @@ export const make = Effect.fnUntraced(function* (
     warnings,
     options: {
       namespace: config.namespace,
-      sharing: claim ?? Returned.sharing(config, config.paths),
+      sharing: sharingOf(config, facts),
       transport: config.transport,
       placement,
       ownerLabel: HookNames.ownerLabel,

@@ -34,7 +34,9 @@ export const sharing = ({ returned }: HookConfig, paths: RunnerPaths): CopyShari
       `${temp}/_runner_file_commands/**`,
       ...(inside === undefined ? [] : wanted.map((glob) => `${inside}/${glob}`))
     ],
-    watched: [paths.temp, `${paths.work}/_actions`]
+    watched: [paths.temp, `${paths.work}/_actions`],
+    // The answers to the runner are its own business.
+    excluded: [`${paths.temp}/_runner_hook_responses`]
   }
 }
 

@@ -3,7 +3,7 @@
  * cluster with its pod in it.
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process"
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { assert } from "@effect/vitest"
@@ -73,6 +73,8 @@ export class FakeRunner extends Context.Service<
       args: object,
       options?: { readonly state?: unknown; readonly env?: Readonly<Record<string, string>> }
     ) => Effect.Effect<Called>
+    /** A call with any text on stdin. */
+    readonly raw: (stdin: string) => Effect.Effect<Called>
     /** `prepare_job` of a job with a container; gives the state. */
     readonly prepare: (
       container?: object,
@@ -206,10 +208,16 @@ const make = Effect.fnUntraced(function* (mode: "claim" | "copy", home: string) 
 
   let calls = 0
   const start: FakeRunner["Service"]["start"] = (command, args, options = {}) =>
-    Effect.sync(() => {
+    Effect.suspend(() => {
       const responseFile = join(responses, `${calls++}.json`)
       writeFileSync(responseFile, "")
-      const child = spawn(node, [hook()], { cwd: workspace, env: { ...env, ...options.env } })
+      const stdin = `${JSON.stringify({ command, args, responseFile, state: options.state ?? null })}\n`
+      return launch(stdin, responseFile, options.env)
+    })
+
+  const launch = (stdin: string, responseFile: string, more: Readonly<Record<string, string>> = {}) =>
+    Effect.sync((): Calling => {
+      const child = spawn(node, [hook()], { cwd: workspace, env: { ...env, ...more } })
       let stdout = ""
       let stderr = ""
       const listeners = new Set<() => void>()
@@ -221,7 +229,7 @@ const make = Effect.fnUntraced(function* (mode: "claim" | "copy", home: string) 
         stderr += chunk
       })
       child.stdin.on("error", () => {})
-      child.stdin.end(`${JSON.stringify({ command, args, responseFile, state: options.state ?? null })}\n`)
+      child.stdin.end(stdin)
       const closed = new Promise<Called>((resolve) => {
         child.on("close", (code, signal) => {
           const text = existsSync(responseFile) ? readFileSync(responseFile, "utf8") : ""
@@ -265,6 +273,7 @@ const make = Effect.fnUntraced(function* (mode: "claim" | "copy", home: string) 
     workspace,
     start,
     call,
+    raw: (stdin) => Effect.flatMap(launch(stdin, join(responses, "none.json")), ({ ended }) => ended),
     scriptArgs,
     stepMounts,
     prepare: Effect.fnUntraced(function* (container = {}, { env, services = [] } = {}) {
@@ -311,6 +320,3 @@ const make = Effect.fnUntraced(function* (mode: "claim" | "copy", home: string) 
 
 /** What Actions Runner Controller's `kubernetesModeWorkVolumeClaim` is by default. */
 const claimSpec = { accessModes: ["ReadWriteOnce"], resources: { requests: { storage: "1Gi" } } }
-
-/** Names in a directory of the runner, for "nothing is left". */
-export const namesIn = (path: string): ReadonlyArray<string> => (existsSync(path) ? readdirSync(path).sort() : [])
