@@ -3,8 +3,10 @@
  *
  * **Details**
  *
- * Lines are asked for with their times, which are taken off again: after a break the log is asked for from the last time on (the server cuts
- * it to seconds), and what was seen is dropped. A line that a container cuts into parts has one time, so nothing of it is lost.
+ * Lines are asked for with their times, which are taken off again: after a break the log is asked for from a second or two before, and what
+ * was seen is dropped. Which lines were, their times tell, not their order: the runtime takes the times of stdout and of stderr
+ * before it writes, so neighbours may be the other way round; and what was rotated away does not come again. A line that a container
+ * writes in parts has one time, so nothing of it is lost.
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
@@ -17,55 +19,77 @@ import type { Place } from "./podExec.ts"
 const newline = 10
 const space = 32
 
+/** Lines of one second, by their times: how many began with each. */
+interface Second {
+  readonly name: string
+  /** A time of it, to ask with. */
+  readonly since: string
+  readonly counts: Map<string, number>
+}
+
+/** How many seconds that had lines are remembered: what comes out of order does so by far less. */
+const remembered = 2
+
 /** Takes times off the lines, and drops lines that were seen over an earlier connection. */
 export const makeLogReader = () => {
-  /** The time of the last line that began, and how many lines began with it: what was seen. */
+  const seconds: Array<Second> = []
+  /** The line that began last: its time, and how many had the same one before. */
   let last = ""
-  let count = 0
-  /** The same for this connection, while it repeats what was seen. */
-  let skipTo = ""
-  let skip = 0
-  let seenAt = ""
-  let seenCount = 0
+  let before = 0
+  /** Bytes of it that were given: a line that a break has cut is given from there on. */
+  let given = 0
+  /** What this connection repeats: times with how often they are still to come, and the second before which all was seen. */
+  let repeats = new Map<string, number>()
+  let seenUntil = ""
   /** The start of a line whose time has not come as a whole. */
   let pending: Buffer = Buffer.alloc(0)
   let inLine = false
   let dropping = false
-  /** Bytes of the last line that were given; a line that a break has cut is given from there on. */
-  let given = 0
   let dropBytes = 0
 
   /** A new connection begins. */
   const reconnect = () => {
-    skipTo = last
-    skip = count
-    seenAt = ""
-    seenCount = 0
+    repeats = new Map(seconds.flatMap(({ counts }) => [...counts]))
+    seenUntil = seconds[0]?.name ?? ""
     pending = Buffer.alloc(0)
     inLine = false
     dropping = false
     dropBytes = 0
   }
 
+  const countOf = (time: string) => seconds.find(({ name }) => name === secondOf(time))?.counts.get(time) ?? 0
+
+  const remember = (time: string) => {
+    const name = secondOf(time)
+    let second = seconds.find((one) => one.name === name)
+    if (second === undefined) {
+      const later = seconds.findIndex((one) => one.name > name)
+      // So late that the log is not asked for from there: it counts as seen.
+      if (later === 0 && seconds.length === remembered) return
+      second = { name, since: time, counts: new Map() }
+      seconds.splice(later < 0 ? seconds.length : later, 0, second)
+      if (seconds.length > remembered) seconds.shift()
+    }
+    second.counts.set(time, (second.counts.get(time) ?? 0) + 1)
+  }
+
   const beginLine = (time: string) => {
-    if (time === seenAt) seenCount++
-    else {
-      seenAt = time
-      seenCount = 1
+    const left = repeats.get(time) ?? 0
+    const repeated = left > 0 || secondOf(time) < seenUntil
+    if (repeated) {
+      const isLast = time === last && left > 0 && countOf(time) - left === before
+      if (left > 1) repeats.set(time, left - 1)
+      else repeats.delete(time)
+      dropping = !isLast
+      dropBytes = isLast ? given : 0
+      return
     }
-    const repeated = skipTo !== "" && (time < skipTo || (time === skipTo && seenCount <= skip))
-    dropping = repeated && !(time === skipTo && seenCount === skip)
-    // The last line that was seen may have been cut by the break.
-    dropBytes = repeated && !dropping ? given : 0
-    if (!repeated) {
-      skipTo = ""
-      if (time === last) count++
-      else {
-        last = time
-        count = 1
-      }
-      given = 0
-    }
+    dropping = false
+    dropBytes = 0
+    last = time
+    before = countOf(time)
+    given = 0
+    remember(time)
   }
 
   const push = (bytes: Uint8Array): Uint8Array => {
@@ -105,10 +129,13 @@ export const makeLogReader = () => {
     reconnect,
     /** From when on to ask after a break. */
     get since(): string | undefined {
-      return last === "" ? undefined : last
+      return seconds[0]?.since
     }
   }
 }
+
+/** `2026-01-01T00:00:00` */
+const secondOf = (time: string) => time.slice(0, 19)
 
 const empty = new Uint8Array(0)
 
