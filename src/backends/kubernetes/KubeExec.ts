@@ -4,7 +4,7 @@
  * **Details**
  *
  * - Only the status frame of the server is an end: a connection that closes without it is `ConnectionLost`, never an exit code.
- * - A ping every 15 s keeps proxies from closing the connection, and an answer that stays away is `ConnectionLost`.
+ * - A ping every 15 s without output keeps proxies from closing the connection, and an answer that stays away is `ConnectionLost`.
  * - Back-pressure both ways: output that nobody reads stops the sender, input waits until the network has taken what went before.
  *
  * **Gotchas**
@@ -109,6 +109,7 @@ export const connect = Effect.fnUntraced(function* (
   const reader = makeSignal()
   const writer = makeSignal()
   let heard = true
+  let flowing = false
   let inputUnanswered = false
 
   const socket = yield* Effect.acquireRelease(
@@ -138,6 +139,7 @@ export const connect = Effect.fnUntraced(function* (
 
   socket.on("message", (data: Buffer) => {
     heard = true
+    flowing = true
     const frame = decode(data)
     switch (frame._tag) {
       case "Output": {
@@ -228,7 +230,10 @@ export const connect = Effect.fnUntraced(function* (
       if (heard || socket.isPaused) silent = 0
       else if (silent >= (inputUnanswered ? stalledInputIntervals : 1)) break
       heard = false
-      if (socket.readyState === WebSocket.OPEN) socket.ping()
+      // Where there is still output to be read, the server may have said everything and gone: a ping would be answered by a reset, which
+      // takes with it what the kernel has not delivered yet.
+      if (!flowing && !socket.isPaused && socket.readyState === WebSocket.OPEN) socket.ping()
+      flowing = false
     }
     return fail(lost("a ping was not answered"))
   })

@@ -270,6 +270,35 @@ describe("exec", () => {
     )
   })
 
+  it.effect("whose server has said everything and gone is read to its end, however slowly", () => {
+    const chunk = Buffer.alloc(64 * 1024, 120)
+    const total = 48
+    const said = signal<void>()
+    return against(
+      {
+        exec: (socket) => {
+          for (let index = 0; index < total; index++) socket.send(frame(1, chunk))
+          socket.send(exited(0), () => said.tell())
+        }
+      },
+      Effect.gen(function* () {
+        const process = yield* exec()
+        yield* said.happened
+        // As Go's server does: at once. The kernel goes on sending, unless something comes that nobody is there to read.
+        for (const socket of (yield* FakeApi).sockets) socket.destroySoon()
+        yield* (yield* FakeApi).atMost(0)
+        yield* passing(Effect.sleep("60 seconds"), "5 seconds")
+        const bytes = yield* Stream.runFold(
+          process.output,
+          () => 0,
+          (sum, chunk) => sum + chunk.bytes.length
+        )
+        assert.strictEqual(bytes, total * chunk.length)
+        assert.strictEqual(yield* process.exitCode, 0)
+      })
+    )
+  })
+
   it.effect("whose output is left in the middle still tells the exit code", () =>
     against(
       {
