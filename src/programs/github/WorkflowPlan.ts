@@ -5,14 +5,13 @@ import { data } from "@actions/expressions"
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import * as Result from "effect/Result"
-import * as Matrix from "../../domain/Matrix.ts"
 import type { Range } from "./Diagnostic.ts"
 import * as ContextData from "./internal/contextData.ts"
 import * as Contexts from "./internal/contexts.ts"
 import { type Scope, UnknownUntilRun, unknown } from "./internal/expression.ts"
 import { type PreparedRun, prepareRun } from "./internal/prepareRun.ts"
 import { defaultName } from "./internal/stepNames.ts"
-import { combinationsOf } from "./internal/strategy.ts"
+import { combinationsOf, describe } from "./internal/strategy.ts"
 import * as Values from "./internal/values.ts"
 import type { OptionInvalid } from "./OptionInvalid.ts"
 import type { Options } from "./RunOptions.ts"
@@ -139,7 +138,7 @@ const planJob = (run: PreparedRun, job: JobSyntax, planned: ReadonlyMap<string, 
     needs: job.needs.map(({ value }) => value),
     ...verdict,
     condition: job.if?.text,
-    matrix: combinations === undefined ? undefined : mapped(combinations, (all) => all.map(Matrix.describe)),
+    matrix: combinations === undefined ? undefined : mapped(combinations, (all) => all.map(describe)),
     runsOn: job.runsOn === undefined ? { _tag: "Known", value: "" } : foreseeText(name, job.runsOn, inJob),
     container: job.container === undefined ? undefined : foreseeText(name, imageOf(job.container), inJob),
     services: "kind" in job.services ? [] : job.services.map((service) => service.name.value),

@@ -36,8 +36,8 @@ const cases: Readonly<Record<string, Case>> = {
   monorepo: {
     jobs: {
       discover: "success",
-      'build ({"name":"core","lock":"packages/core/deps.lock"})': "success",
-      'build ({"name":"web","lock":"packages/web/deps.lock"})': "success",
+      "build (core, packages/core/deps.lock)": "success",
+      "build (web, packages/web/deps.lock)": "success",
       docs: "success"
     },
     says: ["build core with key found\nlock 1", "build web with key found\nlock 2", "docs index.md"]

@@ -25,9 +25,8 @@ export const checkout = Effect.fnUntraced(function* (workspace: string): Effect.
 
 /** Files that are known, or are new and not ignored; also those that are gone. */
 const listed = (workspace: string): Effect.Effect<ReadonlyArray<string> | undefined> =>
-  Effect.map(
-    run("git", ["-C", workspace, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]),
-    (output) => output && [...new Set(output.split("\0").filter((name) => name !== ""))]
+  Effect.map(run("git", ["-C", workspace, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]), (output) =>
+    output === undefined ? undefined : [...new Set(output.split("\0").filter((name) => name !== ""))]
   )
 
 /** What a program writes, if it succeeds. */

@@ -5,7 +5,6 @@ import * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
 import { Timeouts, Workspace } from "../../../domain/Job.ts"
 import type { Conclusion } from "../../../domain/JobResult.ts"
-import * as Matrix from "../../../domain/Matrix.ts"
 import type { JobContext, JobDefinition, NeedsStatus, WorkflowJob } from "../../../domain/Workflow.ts"
 import { isCheckout } from "../WorkflowFile.ts"
 import type { ConcurrencySyntax, JobSyntax } from "../WorkflowSyntax.ts"
@@ -16,7 +15,7 @@ import type { Scope } from "./expression.ts"
 import { makeJobProgram } from "./jobProgram.ts"
 import type { PreparedRun } from "./prepareRun.ts"
 import type { StepSummary } from "./stepRunner.ts"
-import { asMatrix, combinationsOf } from "./strategy.ts"
+import { asMatrix, combinationsOf, describe } from "./strategy.ts"
 import * as Values from "./values.ts"
 
 /** `workspace`: the directory whose files the jobs get. */
@@ -115,7 +114,7 @@ const jobOf = (
     }
   }
   const displayName = (context: JobContext): string => {
-    const combination = Object.keys(context.matrix).length === 0 ? "" : ` (${Matrix.describe(context.matrix)})`
+    const combination = Object.keys(context.matrix).length === 0 ? "" : ` (${describe(context.matrix)})`
     const { name: given } = job
     if (given === undefined) return `${job.id.value}${combination}`
     const plain = masker.mask(Values.string(name, given, runScope(context)))

@@ -136,7 +136,7 @@ export const makeJobProgram = (setting: JobSetting): StepProgram => {
 
   /** A step to run, or nothing if it is an action whose steps come next. */
   const plan = Effect.fnUntraced(function* (situation: Situation, frame: Frame, step: StepSyntax) {
-    const id = `${frame.prefix}${step.id?.value ?? `step-${frame.index}`}`
+    const id = `${frame.prefix}${step.id?.value ?? freeId(frame)}`
     const action = step.id?.value ?? actionName(step, frame)
     const excusedAbove = frame.composite?.excused ?? false
     const label = masker.mask(defaultName(step))
@@ -290,5 +290,12 @@ export const makeJobProgram = (setting: JobSetting): StepProgram => {
 }
 
 type RunDoes = Extract<StepSyntax["does"], { readonly _tag: "Run" }>
+
+/** For a step without an id: by its place, unless another one is called so. */
+const freeId = ({ index, steps }: Frame): string => {
+  let id = `step-${index}`
+  while (steps.some((step) => step.id?.value === id)) id += "_"
+  return id
+}
 
 const wordOf = ({ outcome }: StepResult): string => (outcome === "timeout" || outcome === "error" ? "failure" : outcome)

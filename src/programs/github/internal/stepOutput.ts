@@ -12,7 +12,8 @@ export interface Obeying {
 
 /**
  * Lines without a sign of a command go on byte for byte. A line that is not finished is kept back only if it may yet become a command: an
- * indicator of progress, or a question, is seen at once.
+ * indicator of progress, or a question, is seen at once. So the older form of commands, which counts anywhere in a line (`text ##[error]…`), does not
+ * count in a line whose beginning has been shown already.
  */
 export const makeStepOutput = (obeying: Obeying): OutputFilter => {
   const streams = { stdout: makeStream(obeying), stderr: makeStream(obeying) }

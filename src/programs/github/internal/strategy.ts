@@ -39,6 +39,17 @@ export const combinationsOf = (
   return kept.length === 0 ? refuse("no combination of the matrix is wanted") : kept
 }
 
+/** The combination in words, as GitHub names its job: what is inside of lists and mappings is named, too. */
+export const describe = (combination: Matrix.Combination): string =>
+  Object.values(combination).flatMap(leaves).join(", ")
+
+const leaves = (value: Schema.Json): ReadonlyArray<string> =>
+  Array.isArray(value)
+    ? value.flatMap((each: Schema.Json) => leaves(each))
+    : isRecord(value)
+      ? Object.values(value).flatMap(leaves)
+      : [textOf(value)]
+
 const isWanted = (combination: Matrix.Combination, wanted: Selection["matrix"]): boolean =>
   Object.entries(wanted ?? {}).every(
     ([key, values]) => !Object.hasOwn(combination, key) || values.includes(textOf(combination[key] ?? null))
