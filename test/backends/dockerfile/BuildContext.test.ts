@@ -164,7 +164,7 @@ describe("a context that is hostile", () => {
   it.effect("with a named pipe, a socket or a device is refused, and nobody waits for it", () =>
     Effect.gen(function* () {
       const { context, directory } = yield* open({ "d/a": "" })
-      execFileSync("mkfifo", [join(directory, "d/pipe")])
+      execFileSync("sh", ["-c", `mkfifo "$1"`, "sh", join(directory, "d/pipe")])
       assert.include(yield* refusalOf(treeOf(context, "d")), "takes 'd/pipe', which is a named pipe")
       assert.include(yield* refusalOf(context.find("d/pipe", at)), "takes 'd/pipe', which is a named pipe")
       mkdirSync(join(directory, "s"))
@@ -210,7 +210,7 @@ describe("a context that is hostile", () => {
         ".dockerignore is not valid: syntax error in pattern: ["
       )
       const other = yield* directoryOf()
-      execFileSync("mkfifo", [join(other, ".dockerignore")])
+      execFileSync("sh", ["-c", `mkfifo "$1"`, "sh", join(other, ".dockerignore")])
       assert.include(yield* refusalOf(BuildContext.open(other)), ".dockerignore is no file that can be read")
     })
   )

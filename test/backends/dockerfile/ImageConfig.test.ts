@@ -110,7 +110,7 @@ describe("an image's configuration", () => {
           count === 1 ? { status: 503 } : count === 2 ? { status: 429 } : count === 3 ? "cut" : undefined
       })
       registry.add("tool", "1", { amd64: config })
-      const read = withoutWaiting(ImageConfig.make().read(`${registry.host}/tool:1`))
+      const read = withoutWaiting(ImageConfig.make({ timeout: "1 day" }).read(`${registry.host}/tool:1`))
       assert.deepStrictEqual(yield* read, expected)
       assert.strictEqual(registry.requests.length, 8)
     })
@@ -131,15 +131,14 @@ describe("an image's configuration", () => {
       const digest = registry.add("tool", "1", { amd64: config })
       registry.corrupt(digest)
       registry.add("arm", "1", { arm64: config, s390x: config })
-      const images = ImageConfig.make({ timeout: "5 seconds" })
-      const why = (image: string) =>
-        Effect.map(Effect.flip(withoutWaiting(images.read(image))), (error) =>
+      const why = (image: string, timeout: "5 seconds" | "1 day" = "1 day") =>
+        Effect.map(Effect.flip(withoutWaiting(ImageConfig.make({ timeout }).read(image))), (error) =>
           error.message.replace(/.*could not be read: /, "")
         )
       const at = registry.host
       assert.strictEqual(yield* why(`${at}/none:1`), `${at} answered 404 (manifest unknown)`)
       assert.strictEqual(yield* why(`${at}/arm:1`), `${at} has it, but not for linux/amd64`)
-      assert.strictEqual(yield* why(`${at}/hang/tool:1`), `${at} does not answer in time`)
+      assert.strictEqual(yield* why(`${at}/hang/tool:1`, "5 seconds"), `${at} does not answer in time`)
       assert.strictEqual(yield* why(`${at}/down/tool:1`), `${at} answered 500`)
       assert.strictEqual(yield* why(`${at}/odd/tool:1`), `${at} answered with a manifest that is not understood`)
       assert.strictEqual(yield* why(`${at}/tool@${digest}`), `${at} answered with something else than ${digest}`)

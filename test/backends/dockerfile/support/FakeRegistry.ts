@@ -16,7 +16,7 @@ export interface Options {
   readonly redirectBlobs?: boolean
 }
 
-export interface FakeRegistry {
+interface FakeRegistry {
   /** `localhost:1234`. */
   readonly host: string
   /** Path and whether there was an Authorization header, in order. */
