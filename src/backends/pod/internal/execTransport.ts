@@ -24,7 +24,7 @@ import { KubeError } from "../../kubernetes/KubeError.ts"
 import { openScript, runScript } from "./podExec.ts"
 import * as podScripts from "./podScripts.ts"
 import type { JobPod, StepRequest, StepTransport, TransportStep } from "./StepTransport.ts"
-import { makeTrailerReader, type Trailer } from "./trailer.ts"
+import { exitCodeOf, makeTrailerReader, type Trailer } from "./trailer.ts"
 
 const steps = `${podScripts.stateDirectory}/steps`
 const { quote } = podScripts
@@ -115,10 +115,8 @@ export const makeExecTransport = (kube: KubeClient["Service"], pod: JobPod): Ste
     yield* Effect.addFinalizer(() => (over ? Effect.void : within(stop, grace(request), undefined)))
     const stop = runScript(kube, place, podScripts.stop, [directory, marker(request), String(tenths(request))]).pipe(
       Effect.flatMap(({ stdout }) => {
-        const code = Number(stdout.trim())
-        return stdout.trim() === "" || Number.isNaN(code)
-          ? fail(unexplained)
-          : Effect.succeed<Trailer>({ end: code, files: new Map() })
+        const code = exitCodeOf(stdout)
+        return code === undefined ? fail(unexplained) : Effect.succeed<Trailer>({ end: code, files: new Map() })
       }),
       Effect.mapError((error) => (error instanceof BackendError ? error : fromKubeError(error))),
       Effect.onExit((ended) => Deferred.done(exit, ended)),

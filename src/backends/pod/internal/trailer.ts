@@ -10,18 +10,20 @@ export interface Trailer {
 
 const newline = 10
 
+/** What a step's wrapper has written. Nothing else counts as an end: an empty text would be a zero. */
+export const exitCodeOf = (text: string): number | undefined =>
+  /^\d{1,3}$/.test(text.trim()) ? Number(text) : undefined
+
 /** Takes the bytes of one connection apart; `running`: an earlier one has seen the step start. `push` gives the step's own bytes of what came. */
 export const makeTrailerReader = (token: string, running: boolean) => {
   const mark = Buffer.from(token)
   let held: Buffer = Buffer.alloc(0)
   let started = running
-  let trailer: Buffer | undefined
-  let parsed: Trailer | undefined
+  let trailer: ReturnType<typeof makeParser> | undefined
 
   const push = (bytes: Uint8Array): Uint8Array => {
     if (trailer !== undefined) {
-      trailer = Buffer.concat([trailer, bytes])
-      parsed = parse(trailer, token)
+      trailer.push(asBuffer(bytes))
       return empty
     }
     const all = held.length === 0 ? asBuffer(bytes) : Buffer.concat([held, bytes])
@@ -47,8 +49,8 @@ export const makeTrailerReader = (token: string, running: boolean) => {
       }
     }
     held = Buffer.alloc(0)
-    trailer = Buffer.from(all.subarray(at))
-    parsed = parse(trailer, token)
+    trailer = makeParser(token)
+    trailer.push(all.subarray(at))
     return all.subarray(0, at)
   }
 
@@ -60,7 +62,7 @@ export const makeTrailerReader = (token: string, running: boolean) => {
     },
     /** There once all of it has come. */
     get trailer() {
-      return parsed
+      return trailer?.result
     }
   }
 }
@@ -69,29 +71,53 @@ const empty = new Uint8Array(0)
 
 const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
-/** Nothing as long as it is not complete. */
-const parse = (bytes: Buffer, token: string): Trailer | undefined => {
+/** Takes the trailer as it comes: what was understood is not looked at again. */
+const makeParser = (token: string) => {
   const files = new Map<string, Uint8Array>()
+  let waiting: Array<Buffer> = []
+  let length = 0
+  /** So many bytes have to be there for the next part. */
+  let needed = 1
   let end: Trailer["end"] | undefined
-  for (let at = 0; ; ) {
-    const lineEnd = bytes.indexOf(newline, at)
-    if (lineEnd < 0) return undefined
-    const line = bytes.subarray(at, lineEnd).toString("utf8")
-    at = lineEnd + 1
-    const [word = "", ...rest] = line.startsWith(`${token} `) ? line.slice(token.length + 1).split(" ") : []
-    if (word === "exit") {
-      const [code = ""] = rest
-      end = code === "lost" || code === "refused" ? code : Number(code)
-    } else if (word === "file") {
-      const size = Number(rest[0])
-      if (bytes.length < at + size + 1) return undefined
-      files.set(rest.slice(1).join(" "), Uint8Array.from(bytes.subarray(at, at + size)))
-      at += size + 1
-    } else if (word === "end" && end !== undefined) {
-      return { end, files }
-    } else {
-      // Not ours: whoever wrote it cannot know the token, so the pod's scripts are damaged.
-      return { end: "lost", files }
+  let result: Trailer | undefined
+
+  const push = (bytes: Buffer) => {
+    // Whoever gives the bytes may use their memory again.
+    waiting.push(Buffer.from(bytes))
+    length += bytes.length
+    if (result !== undefined || length < needed) return
+    let rest = Buffer.concat(waiting)
+    const keep = (need: number) => {
+      waiting = [rest]
+      length = rest.length
+      needed = need
+    }
+    while (result === undefined) {
+      const lineEnd = rest.indexOf(newline)
+      if (lineEnd < 0) return keep(rest.length + 1)
+      const line = rest.subarray(0, lineEnd).toString("utf8")
+      const [word = "", ...words] = line.startsWith(`${token} `) ? line.slice(token.length + 1).split(" ") : []
+      let next = lineEnd + 1
+      if (word === "exit") {
+        const [code = ""] = words
+        end = code === "refused" ? code : (exitCodeOf(code) ?? "lost")
+      } else if (word === "file") {
+        const size = Number(words[0])
+        if (rest.length < next + size + 1) return keep(next + size + 1)
+        files.set(words.slice(1).join(" "), Uint8Array.from(rest.subarray(next, next + size)))
+        next += size + 1
+      } else {
+        // If it is not ours, the pod's scripts are damaged: nobody else knows the token.
+        result = word === "end" && end !== undefined ? { end, files } : { end: "lost", files }
+      }
+      rest = rest.subarray(next)
+    }
+  }
+
+  return {
+    push,
+    get result() {
+      return result
     }
   }
 }

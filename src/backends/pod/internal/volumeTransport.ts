@@ -27,6 +27,7 @@ import { makeFifos } from "./fifo.ts"
 import { makeGrowingFiles } from "./growingFiles.ts"
 import * as podScripts from "./podScripts.ts"
 import type { JobPod, StepRequest, StepTransport, TransportStep } from "./StepTransport.ts"
+import { exitCodeOf } from "./trailer.ts"
 
 const onVolume = podScripts.volumeDirectory
 
@@ -107,7 +108,7 @@ export const makeVolumeTransport = (local: string, pod: JobPod): StepTransport =
           // A supervisor that goes meanwhile takes the step with it.
           yield* Effect.raceFirst(stopped.all, Effect.andThen(lost.all, Effect.sleep("1 second")))
           const code = yield* storing("reading the step's exit code", () => readIfThere(inDirectory("code")))
-          return code === undefined ? yield* fail(unexplained) : Number(code)
+          return exitCodeOf(code ?? "") ?? (yield* fail(unexplained))
         })
       )
     }).pipe(Effect.onExit((ended) => Deferred.done(exit, ended)))
@@ -122,7 +123,7 @@ export const makeVolumeTransport = (local: string, pod: JobPod): StepTransport =
         const detail = yield* storing("reading why the step was refused", () => readIfThere(inDirectory("refused")))
         return yield* fail(new StepStartFailed({ detail: detail?.trim() ?? "", transient: false }))
       }
-      return Number(code)
+      return exitCodeOf(code) ?? (yield* fail(unexplained))
     })
     yield* Effect.forkScoped(
       Effect.onExit(ended, (result) => {
