@@ -3,7 +3,7 @@
  * and runs on Node 20, the Node of the Actions runner. CommonJS, because an ESM import of node:http costs 5 to 13 ms at every
  * start; behind a loader (loader.cjs) that keeps what V8 has compiled.
  */
-import { chmodSync, globSync, readFileSync, writeFileSync } from "node:fs"
+import { chmodSync, cpSync, globSync, readFileSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import * as esbuild from "esbuild"
 
@@ -51,6 +51,11 @@ export const bundle = async (name: string, folder: string): Promise<esbuild.Meta
   writeFileSync(file, `#!/usr/bin/env node\n${code.trim()}\n/*\u0001\n${program.replaceAll("*/", "*\u0001/")}\n*/\n`)
   chmodSync(join(folder, "index.js"), 0o755)
   writeFileSync(join(folder, "package.json"), '{ "type": "commonjs" }\n')
+  // What is called instead of a bundle, to choose a Node for it.
+  for (const script of globSync("*.sh", { cwd: join(root, "src/programs", program) })) {
+    cpSync(join(root, "src/programs", program, script), join(folder, script))
+    chmodSync(join(folder, script), 0o755)
+  }
   writeFileSync(
     join(folder, "THIRD-PARTY-NOTICES.txt"),
     notices(Object.keys(metafile.inputs)).join(`\n${"-".repeat(80)}\n\n`)

@@ -20,6 +20,7 @@ const trusted = () => {
   const { mode, uid: owner } = fs.lstatSync(directory)
   return (mode & 0o170077) === 0o040000 && owner === uid
 }
+/** @type {string | undefined} */
 let file
 let cachedData
 if (wanted !== "off" && process.platform !== "win32") {

@@ -71,7 +71,7 @@ const tell = (error: Error): string =>
   error instanceof BackendError ? `error: ${error.message}\n  ${error.advice} See ${error.anchor}` : error.message
 
 /** A failure that has been told already. */
-class Told extends Data.TaggedError("Told")<{ readonly code: number }> {
+export class Told extends Data.TaggedError("Told")<{ readonly code: number }> {
   override readonly [Runtime.errorExitCode] = this.code
   override readonly [Runtime.errorReported] = false
 }

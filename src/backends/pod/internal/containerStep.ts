@@ -19,32 +19,16 @@ import { BackendError, EnvironmentLost, fail, InvalidInput, StepStartFailed } fr
 import { emit } from "../../../domain/JobEvent.ts"
 import type { ContainerStep } from "../../../domain/Step.ts"
 import { fromKubeError } from "../../kubernetes/BackendErrors.ts"
-import type { KubeClient } from "../../kubernetes/KubeClient.ts"
 import * as KubeResource from "../../kubernetes/KubeResource.ts"
-import { type Identity, stepManifests } from "../PodManifest.ts"
+import { stepManifests } from "../PodManifest.ts"
 import { jobContainer } from "../PodNames.ts"
-import type { Options, PodManifest, Sharing } from "../PodOptions.ts"
+import type { PodManifest } from "../PodOptions.ts"
 import { lossOf } from "../PodStatus.ts"
 import { containerLog } from "./containerLog.ts"
-import type { Copying } from "./copying.ts"
 import { planMounts } from "./mountPlan.ts"
-import type { PodData } from "./podData.ts"
-import type { PodWatch } from "./podWatch.ts"
 import { awaitPod } from "./readiness.ts"
-import { makeStepFiles } from "./stepFiles.ts"
+import { makeStepFiles, type Setting } from "./stepFiles.ts"
 import { secretName } from "./volumeTransport.ts"
-
-export interface Setting {
-  readonly kube: KubeClient["Service"]
-  readonly namespace: string
-  readonly watch: PodWatch
-  readonly options: Options
-  readonly sharing: Sharing
-  readonly copying: Copying
-  readonly identity: Identity
-  readonly data: PodData
-  readonly job: string
-}
 
 /** Starts it; the scope is the step's. */
 export const startContainerStep = Effect.fnUntraced(function* (setting: Setting, step: ContainerStep) {

@@ -6,21 +6,37 @@ import type * as Scope from "effect/Scope"
 import { type BackendError, fail, Unsupported } from "../../../domain/JobError.ts"
 import type { ContainerStep } from "../../../domain/Step.ts"
 import { fromKubeError } from "../../kubernetes/BackendErrors.ts"
+import type { KubeClient } from "../../kubernetes/KubeClient.ts"
+import type { Identity } from "../PodManifest.ts"
 import { jobContainer } from "../PodNames.ts"
-import type { PodManifest } from "../PodOptions.ts"
+import type { Options, PodManifest, Sharing } from "../PodOptions.ts"
 import { stateDirectoryOf } from "./channels.ts"
-import type { Setting } from "./containerStep.ts"
-import { inPod } from "./copying.ts"
+import { type Copying, inPod } from "./copying.ts"
 import { pack } from "./files/Archive.ts"
 import * as LocalTree from "./files/LocalTree.ts"
 import { type MountPlan, type PodVolume, type VolumeMount, workVolume } from "./mountPlan.ts"
+import type { PodData } from "./podData.ts"
 import { runScript } from "./podExec.ts"
 import { quote, stateDirectory } from "./podScripts.ts"
+import type { PodWatch } from "./podWatch.ts"
 import { awaitPod } from "./readiness.ts"
 import { secretName } from "./volumeTransport.ts"
 
 type Container = NonNullable<PodManifest["spec"]>["containers"][number]
 type Waiting = Omit<Parameters<typeof awaitPod>[0], "pod" | "enough">
+
+/** What a container step needs to know of its environment. */
+export interface Setting {
+  readonly kube: KubeClient["Service"]
+  readonly namespace: string
+  readonly watch: PodWatch
+  readonly options: Options
+  readonly sharing: Sharing
+  readonly copying: Copying
+  readonly identity: Identity
+  readonly data: PodData
+  readonly job: string
+}
 
 export interface StepFiles {
   /** Variables with the paths of the step's files, and where those are mounted. */
