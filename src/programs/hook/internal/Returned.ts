@@ -17,7 +17,7 @@ const names = `
 `
 
 /** Anywhere in the workspace. */
-export const defaults: ReadonlyArray<string> = names
+const defaults: ReadonlyArray<string> = names
   .trim()
   .split(/\s+/)
   .map((name) => `**/${name}`)

@@ -15,7 +15,7 @@ import * as FakeRights from "../../../../src/testing/kubernetes/FakeRights.ts"
 
 export type Mode = "claim" | "copy"
 
-export const work = "/home/runner/_work"
+const work = "/home/runner/_work"
 const temp = `${work}/_temp`
 export const workspace = `${work}/repo/repo`
 export const podName = "runner-abc"
@@ -134,7 +134,7 @@ const make = Effect.fnUntraced(function* (mode: Mode) {
           spec: {
             capacity: { storage: "1Gi" },
             accessModes: ["ReadWriteOnce"],
-            persistentVolumeReclaimPolicy: "Delete",
+            persistentVolumeReclaimPolicy: "Retain",
             storageClassName: "",
             claimRef: { namespace, name: `${podName}-work` },
             hostPath: { path: `/tmp/${namespace}`, type: "DirectoryOrCreate" }
@@ -143,7 +143,7 @@ const make = Effect.fnUntraced(function* (mode: Mode) {
       }),
       () => Effect.ignore(kube.request({ verb: "delete", resource: volumes, name: namespace }))
     )
-    yield* Effect.addFinalizer(() => Effect.ignore(run("find /work -mindepth 1 -delete", { container: "owner" })))
+    yield* Effect.addFinalizer(() => Effect.orDie(removeFromNode))
   }
   const claimSpec = {
     accessModes: ["ReadWriteOnce"],
@@ -193,6 +193,31 @@ const make = Effect.fnUntraced(function* (mode: Mode) {
   yield* Effect.repeat(kube.request({ verb: "get", resource: KubeResource.pods, namespace, name: podName }), {
     schedule: Schedule.spaced("200 millis"),
     until: (pod) => pod.status?.phase === "Running"
+  })
+
+  /** Kubernetes leaves directories of nodes to whoever made them. */
+  const removeFromNode = Effect.gen(function* () {
+    yield* kube.request({ verb: "delete", resource: KubeResource.pods, namespace, name: podName })
+    yield* create(KubeResource.pods, {
+      metadata: { name: "sweeper" },
+      spec: {
+        restartPolicy: "Never",
+        volumes: [{ name: "tmp", hostPath: { path: "/tmp" } }],
+        containers: [
+          {
+            name: "main",
+            image: "busybox:latest",
+            imagePullPolicy: "IfNotPresent",
+            command: ["rm", "-rf", `/host/${namespace}`],
+            volumeMounts: [{ name: "tmp", mountPath: "/host" }]
+          }
+        ]
+      }
+    })
+    yield* Effect.repeat(kube.request({ verb: "get", resource: KubeResource.pods, namespace, name: "sweeper" }), {
+      schedule: Schedule.spaced("200 millis"),
+      until: (pod) => pod.status?.phase === "Succeeded"
+    })
   })
 
   function run(line: string, options: { readonly stdin?: string; readonly container?: string } = {}) {
