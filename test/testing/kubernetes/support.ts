@@ -1,5 +1,5 @@
 /** What suites need that run on the fake and on a real cluster. */
-import { Context, Duration, Effect, type Layer, Stream } from "effect"
+import { Context, Effect, type Layer, Stream } from "effect"
 import * as KubeClient from "jobscope/backends/kubernetes/KubeClient"
 import type { ExecOptions } from "jobscope/backends/kubernetes/KubeExec"
 import * as KubeResource from "jobscope/backends/kubernetes/KubeResource"
@@ -115,5 +115,3 @@ export const stateOf = (pod: Pod, container = "main") =>
   [...(pod.status?.containerStatuses ?? []), ...(pod.status?.initContainerStatuses ?? [])].find(
     ({ name }) => name === container
   )?.state
-
-export const seconds = Duration.seconds

@@ -1,5 +1,5 @@
 /** What every object of the API has. Objects are never changed in place: a change makes another one. */
-export interface OwnerReference {
+interface OwnerReference {
   readonly apiVersion?: string
   readonly kind: string
   readonly name: string

@@ -118,7 +118,7 @@ export const makeContainerLog = (file: string, clock: Clock.Clock): ContainerLog
 const newline = Buffer.from("\n")
 
 /** RFC 3339 with all nine digits. */
-export const timestampOf = (nanos: bigint): string => {
+const timestampOf = (nanos: bigint): string => {
   const seconds = DateTime.formatIso(DateTime.makeUnsafe(Number(nanos / 1_000_000n))).slice(0, 19)
   return `${seconds}.${String(nanos % 1_000_000_000n).padStart(9, "0")}Z`
 }

@@ -53,7 +53,7 @@ export const environmentOf = (
   return { variables: Object.fromEntries(variables) }
 }
 
-export const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 const missingObject = (kind: string, name = "") => `${kind.toLowerCase()} "${name}" not found`
 

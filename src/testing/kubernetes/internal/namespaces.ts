@@ -37,7 +37,7 @@ export interface ContainerProcess {
   readonly exec: (options: ExecOptions) => ChildProcess.ChildProcess
 }
 
-export interface ExecOptions {
+interface ExecOptions {
   readonly command: ReadonlyArray<string>
   readonly env: Readonly<Record<string, string>>
   readonly workingDir: string

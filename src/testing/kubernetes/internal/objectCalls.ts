@@ -250,7 +250,7 @@ export const makeObjectCalls = ({ quotas, random, store, token }: ObjectCallsOpt
   return { answer, expirePages: () => pages.clear() }
 }
 
-export const refuse = (status: Status.Status): Answer => ({ code: status.code, body: status })
+const refuse = (status: Status.Status): Answer => ({ code: status.code, body: status })
 
 /** What `labelSelector` and `fieldSelector` choose, or what is wrong with them. */
 export const selectorOf = ({ name, query }: ApiCall): Selector | string => {

@@ -6,7 +6,7 @@ import { at, type Json } from "./KubeObject.ts"
 import type { ContainerProcess } from "./namespaces.ts"
 import type { Container } from "./pod.ts"
 
-export type ContainerState =
+type ContainerState =
   | { readonly waiting: { readonly reason: string; readonly message?: string } }
   | { readonly running: { readonly startedAt: string } }
   | {
