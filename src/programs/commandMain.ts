@@ -70,7 +70,11 @@ const isOurs = <E>(error: E): error is E & Error =>
 const tell = (error: Error): string =>
   error instanceof BackendError ? `error: ${error.message}\n  ${error.advice} See ${error.anchor}` : error.message
 
-/** A failure that has been told already. */
+/**
+ * A failure that has been told already; only its exit code is left.
+ *
+ * @category errors
+ */
 export class Told extends Data.TaggedError("Told")<{ readonly code: number }> {
   override readonly [Runtime.errorExitCode] = this.code
   override readonly [Runtime.errorReported] = false
