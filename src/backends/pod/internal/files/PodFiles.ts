@@ -11,8 +11,6 @@
  */
 import { Buffer } from "node:buffer"
 import { randomBytes } from "node:crypto"
-import * as Arr from "effect/Array"
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -20,6 +18,7 @@ import { BackendError } from "../../../../domain/JobError.ts"
 import { backoff } from "../../../kubernetes/internal/backoff.ts"
 import { KubeClient } from "../../../kubernetes/KubeClient.ts"
 import type { Manifest } from "./LocalTree.ts"
+import { archiveOf } from "./podArchive.ts"
 import { readManifest } from "./podManifest.ts"
 import * as PodScripts from "./podScripts.ts"
 import * as PodSession from "./podSession.ts"
@@ -47,7 +46,7 @@ export interface ArrivalOptions {
    * the directory itself.
    */
   readonly scratch?: string | undefined
-  /** A script for sh, run in the directory when the files are there; in the same exec. */
+  /** A script for sh, run in the directory when the files are there, in the same exec. After a lost connection it may run again. */
   readonly afterwards?: string | undefined
 }
 
@@ -193,7 +192,7 @@ export const make = Effect.fnUntraced(function* (options: Options = {}): Effect.
     const [, text] = yield* Effect.all([send, readText(session.bytes)], { concurrency: 2 })
     const code = yield* session.exitCode
     const found = new RegExp(`\\n${nonce} (\\d+) ([01]) (\\d+)\\n$`).exec(text)
-    if (code !== 0 || found === null) return yield* session.failure(code)
+    if (code !== 0 || found === null) return yield* session.failure(code, code === 0)
     const [, tar, complete, exitCode] = found
     const { minor, serious } = session.complaints()
     if (complete !== "1" || (tar !== "0" && serious.length > 0)) {
@@ -231,39 +230,10 @@ export const make = Effect.fnUntraced(function* (options: Options = {}): Effect.
       const list = Buffer.from(choice.paths.map((path) => `./${path}\0`).join(""))
       yield* session.write(Buffer.concat([Buffer.from(`${list.length}\n`), list]))
     }
-    /** The command has done what it was told. */
-    const confirm = Effect.gen(function* () {
-      const code = yield* session.exitCode
-      const { minor, serious } = session.complaints()
-      if (code !== 0 && (serious.length > 0 || minor.length === 0)) return yield* session.failure(code)
-      return minor
-    })
-    const whole = Effect.flatMap(session.bytes, (bytes) =>
-      bytes === undefined ? Effect.andThen(confirm, Cause.done()) : Effect.succeed(Arr.of<Uint8Array>(bytes))
-    )
-    const joined = Effect.sync(() => {
-      const reader = makeTarReader({ several: true })
-      const relay = makeRelay("kept", undefined, operation)
-      let ended = false
-      return Effect.gen(function* () {
-        if (ended) return yield* Cause.done()
-        for (let bytes = yield* session.bytes; bytes !== undefined; bytes = yield* session.bytes) {
-          const part = yield* relay.take(reader.push(bytes))
-          if (part.length > 0) return Arr.of<Uint8Array>(part)
-        }
-        const minor = yield* confirm
-        if (!reader.atBoundary() || relay.counts().entries + minor.length < choice.paths.length) {
-          return yield* session.failure(0, true)
-        }
-        ended = true
-        yield* relay.take([{ _tag: "End" }])
-        return Arr.of<Uint8Array>(yield* relay.end)
-      })
-    })
-    const archive = Stream.fromPull(
-      select._tag === "Picked" && (session.tool === "tar" || choice.paths.length === 0) ? joined : Effect.succeed(whole)
-    )
-    const value = yield* into(archive, choice)
+    // Nothing at all is no archive either.
+    const several = select._tag === "Picked" && (session.tool === "tar" || choice.paths.length === 0)
+    const picked = several ? { entries: choice.paths.length, operation } : undefined
+    const value = yield* into(archiveOf(session, nonce, picked), choice)
     return { value, manifest, warnings: session.complaints().minor }
   })
 

@@ -67,35 +67,46 @@ echo "$t $r $k $c"
  * Packs files into its output. A line either calls `all` with what to pack, or `some` with what to look through: that prints what is there,
  * and reads (a line with the number of bytes, then paths that each end with NUL) what of it is wanted.
  *
+ * Last it tells, after the nonce, the exit code of tar, and waits for a line: when a command ends while its output is still on its way, what
+ * the reader has not taken yet may be dropped (seen with Kubernetes 1.36 and containerd 1.6, with kubectl as with us), and the exit code is
+ * 0 all the same.
+ *
  * A tar that is not GNU's (`tar`) may have no option for a list: it is run as often as its arguments need, which gives several archives,
  * one after another.
  */
 export const sender = `${prologue}cd "$d" || exit ${exitCodes.noDirectory}
+finish() {
+r=$?
+echo
+echo "$t $r"
+read -r ok
+exit 0
+}
 newer=
 if has tar find stat head xargs; then
 case $(tar --version 2>/dev/null) in
 *GNU*)
 echo gnu
-all() { tar -cf - --hard-dereference "$@"; exit; }
+all() { tar -cf - --hard-dereference "$@"; finish; }
 picked() { tar -cf - --hard-dereference --no-recursion --null -T -; }
 ;;
 *)
 echo tar
-all() { tar -cf - "$@"; exit; }
+all() { tar -cf - "$@"; finish; }
 picked() { xargs -0 tar -cf - --no-recursion; }
 ;;
 esac
 some() {
 find "$@" \${newer:+-newer "$newer"} -exec stat -c "$t %f %s %Y %z|%n" {} +
 echo "$t."
-read -r s && [ "$s" -gt 0 ] || exit 0
-head -c "$s" | picked
-exit
+read -r s || exit
+if [ "$s" -gt 0 ]; then head -c "$s" | picked; fi
+finish
 }
 else
 agent
-all() { run a "$@"; exit; }
-some() { run s "$t" "$newer" "$@"; exit; }
+all() { run a "$@"; finish; }
+some() { run s "$t" "$newer" "$@"; finish; }
 fi
 lines
 `
