@@ -18,7 +18,7 @@ describe("Outcome", () => {
     ["a defect", Exit.die(new Error("x")), undefined, false, 1, "Defect"],
     ["stopped", Exit.interrupt(1), "SIGTERM", false, 143, "Stopped"],
     ["stopped by a key", Exit.interrupt(1), "SIGINT", false, 130, "Stopped"],
-    ["finished while it was stopped", done(0), "SIGTERM", false, 143, "Stopped"],
+    ["finished, and a signal came during the release", done(0), "SIGTERM", false, 0, "RunnerFinished"],
     ["lost while it was stopped", Exit.fail(lost), "SIGTERM", false, 143, "Stopped"],
     [
       "several failures",

@@ -13,7 +13,7 @@ import { TestNamespace } from "../../support/testNamespace.ts"
 import { makeRgd, type Wanted } from "./rgds.ts"
 
 const root = dirname(dirname(dirname(dirname(import.meta.dirname))))
-export const main = join(root, "src/programs/kro-runner/main.ts")
+const main = join(root, "src/programs/kro-runner/main.ts")
 const node = join(root, "node_modules/.bin/node")
 
 export const instancesOf = (kind: string): KubeResource.KubeResource<KroInstance> =>
@@ -44,7 +44,7 @@ export const runnerPod = Effect.fnUntraced(function* (name: string, metadata: ob
   })
 })
 
-export interface Runner {
+interface Runner {
   readonly process: Running
   readonly jit: string
   /** Waits for the end, and asserts that nothing showed the JIT configuration. */
