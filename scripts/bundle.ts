@@ -24,6 +24,18 @@ const notices = (inputs: ReadonlyArray<string>) => {
   })
 }
 
+/** Programs are clients, and ask for no compression: what `ws` has beyond that is 15 KB, and zlib at every start. */
+const clientOfWs: esbuild.Plugin = {
+  name: "client of ws",
+  setup: (build) => {
+    const unused = /[\\/]ws[\\/]lib[\\/](?:websocket-server|stream|subprotocol|permessage-deflate)\.js$/
+    build.onLoad({ filter: unused }, ({ path }) => ({
+      loader: "js",
+      contents: path.includes("deflate") ? 'exports.extensionName = "permessage-deflate"' : ""
+    }))
+  }
+}
+
 /** Gives what esbuild says of it. */
 export const bundle = async (name: string, folder: string): Promise<esbuild.Metafile> => {
   const { metafile } = await esbuild.build({
@@ -42,7 +54,8 @@ export const bundle = async (name: string, folder: string): Promise<esbuild.Meta
     // CommonJS has no import.meta.url; the banner makes one, because createRequire and `new URL(..)` ask for it.
     define: { "import.meta.url": "__importMetaUrl" },
     banner: { js: '"use strict";const __importMetaUrl=require("node:url").pathToFileURL(__filename).href;' },
-    logLevel: "warning"
+    logLevel: "warning",
+    plugins: [clientOfWs]
   })
   const file = join(folder, "index.js")
   const program = readFileSync(file, "utf8")
@@ -52,8 +65,8 @@ export const bundle = async (name: string, folder: string): Promise<esbuild.Meta
   chmodSync(join(folder, "index.js"), 0o755)
   writeFileSync(join(folder, "package.json"), '{ "type": "commonjs" }\n')
   // What is called instead of a bundle, to choose a Node for it.
-  for (const script of globSync("*.sh", { cwd: join(root, "src/programs", program) })) {
-    cpSync(join(root, "src/programs", program, script), join(folder, script))
+  for (const script of globSync("*.sh", { cwd: join(root, "src/programs", name) })) {
+    cpSync(join(root, "src/programs", name, script), join(folder, script))
     chmodSync(join(folder, script), 0o755)
   }
   writeFileSync(
