@@ -224,15 +224,18 @@ export const connect = Effect.fnUntraced(function* (
 
   const beat = Effect.fnUntraced(function* () {
     const interval = options.pingInterval ?? "15 seconds"
+    let asked = false
     for (let silent = 0; ; silent++) {
       yield* Effect.sleep(interval)
       // An unread socket hears nothing, answers included.
-      if (heard || socket.isPaused) silent = 0
+      // Only who was asked can fail to answer.
+      if (heard || !asked || socket.isPaused) silent = 0
       else if (silent >= (inputUnanswered ? stalledInputIntervals : 1)) break
       heard = false
       // Where there is still output to be read, the server may have said everything and gone: a ping would be answered by a reset, which
       // takes with it what the kernel has not delivered yet.
-      if (!flowing && !socket.isPaused && socket.readyState === WebSocket.OPEN) socket.ping()
+      asked = !flowing && !socket.isPaused && socket.readyState === WebSocket.OPEN
+      if (asked) socket.ping()
       flowing = false
     }
     return fail(lost("a ping was not answered"))

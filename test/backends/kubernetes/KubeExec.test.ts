@@ -299,6 +299,26 @@ describe("exec", () => {
     )
   })
 
+  it.effect("that says something and is then quiet for long is not lost", () => {
+    let server: { readonly send: (data: Buffer) => void } | undefined
+    return against(
+      {
+        exec: (socket) => {
+          server = socket
+          socket.send(frame(1, Buffer.from("on")))
+        }
+      },
+      Effect.gen(function* () {
+        const process = yield* exec()
+        const reading = yield* Effect.forkScoped(Stream.runCount(process.output), { startImmediately: true })
+        for (let minute = 0; minute < 3; minute++) yield* passing(Effect.sleep("60 seconds"), "5 seconds")
+        yield* Effect.sync(() => server?.send(exited(0)))
+        assert.strictEqual(yield* process.exitCode, 0)
+        assert.strictEqual(yield* Fiber.join(reading), 1)
+      })
+    )
+  })
+
   it.effect("whose output is left in the middle still tells the exit code", () =>
     against(
       {
