@@ -148,6 +148,7 @@ const ofStep = (job: string, step: StepResult, look: Look): ReadonlyArray<string
   if (excused) return [`${head} ${style.dim("(allowed: continueOnError)")}`]
   return [
     head,
+    ...(step.detail === undefined ? [] : indented([step.detail])),
     ...quoted(step.tail, look),
     ...(step.error === undefined
       ? [style.dim(`  ${new StepFailed({ job, step: step.name, exitCode: step.exitCode ?? 1, tail: [] }).anchor}`)]

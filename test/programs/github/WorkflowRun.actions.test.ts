@@ -217,7 +217,12 @@ services:
         assert.strictEqual(provisioned?._tag, "Provisioning")
         assert.strictEqual(Redacted.value(script?.env.C ?? Redacted.make("")), "1")
         assert.isUndefined(docker?.env.C, "what the job's container has is not in other containers")
-        assert.deepInclude(docker, { image: "busybox", entryPoint: ["/bin/echo"], args: ["x", "y z"] })
+        assert.deepInclude(docker, {
+          image: "busybox",
+          workingDirectory: workspace,
+          entryPoint: ["/bin/echo"],
+          args: ["x", "y z"]
+        })
         assert.deepInclude(action, { image: "alpine:3", entryPoint: ["/run.sh"], args: ["one dflt", "two"] })
         assert.deepStrictEqual(EnvVars.reveal({ FROM: action!.env.FROM!, INPUT_A: action!.env.INPUT_A! }), {
           FROM: "dflt",

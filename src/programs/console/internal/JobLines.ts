@@ -190,7 +190,8 @@ const again = "↻"
  * What stands for a step in its column. An id that somebody chose is short, and stays the same; a counted one says nothing, so there
  * the name stands for it.
  */
-const labelOf = (id: string, name: string): string => (/^step-\d+$/.test(id) ? TerminalText.cut(name, 24) : id)
+const labelOf = (id: string, name: string): string =>
+  /(?:^|\.)step-\d+(?:\.post)?$/.test(id) ? TerminalText.cut(name, 24) : id
 
 const output = (job: string, step: StepState, at: number, lines: ReadonlyArray<string>): ReadonlyArray<JobLine> =>
   lines.some(LogLine.isCommand)
@@ -225,13 +226,13 @@ const endOf = (result: StepResult): { readonly text: string; readonly tone: Tone
   return { tone, text: `${mark} ${whatCameOf(result)}${excused ? ", and that is allowed" : ""}` }
 }
 
-const whatCameOf = ({ duration, error, exitCode, name, outcome }: StepResult): string => {
+const whatCameOf = ({ detail, duration, error, exitCode, name, outcome }: StepResult): string => {
   const took = Times.duration(duration)
   switch (outcome) {
     case "success":
       return took
     case "failure":
-      return `exit code ${exitCode ?? "unknown"} after ${took}`
+      return `${detail ?? `exit code ${exitCode ?? "unknown"}`} after ${took}`
     case "error":
       return error === undefined ? `after ${took}` : `${error.reason._tag}: ${error.message}`
     case "timeout":

@@ -27,13 +27,16 @@ export const hashFiles = Effect.fnUntraced(function* (
     environment.facts.workspace
   )
   if (files.length === 0) return ""
+  if (files.some((path) => path.includes("\n")))
+    return yield* Effect.fail("hashFiles: a file has a line end in its name")
   const hashed = yield* JobLifecycle.execute(
     environment,
     new ScriptStep({
-      // Names may be anything, also what a list of arguments is too short for.
-      script: `if command -v sha256sum >/dev/null; then xargs -0 sha256sum <"$FILES"; else xargs -0 shasum -a 256 <"$FILES"; fi`,
+      // More names than a list of arguments has room for, and any sign in them.
+      script: `if command -v sha256sum >/dev/null; then sum=sha256sum; else sum="shasum -a 256"; fi
+tr '\\n' '\\0' <"$FILES" | xargs -0 $sum`,
       shell: "sh -e {0}",
-      files: [new StepFile({ name: "files", variable: "FILES", content: files.map((path) => `./${path}\0`).join("") })]
+      files: [new StepFile({ name: "files", variable: "FILES", content: files.map((path) => `./${path}\n`).join("") })]
     })
   )
   if (hashed.exitCode !== 0) return yield* Effect.fail(`hashFiles: ${hashed.stderr.trim()}`)

@@ -255,7 +255,15 @@ const containerStep = (
   image: string,
   entryPoint: ReadonlyArray<string> | undefined,
   args: ReadonlyArray<string>,
-  { env, files }: RunFields
-): Step => new ContainerStep({ image, args, env, files, ...(entryPoint === undefined ? {} : { entryPoint }) })
+  { env, files, workspace }: RunFields
+): Step =>
+  new ContainerStep({
+    image,
+    args,
+    env,
+    files,
+    workingDirectory: workspace,
+    ...(entryPoint === undefined ? {} : { entryPoint })
+  })
 
 const quoted = (path: string): string => Result.getOrThrow(CommandLine.quote(path))

@@ -62,6 +62,8 @@ export interface RunFields {
   readonly envInContainer: EnvVars.EnvVars
   readonly files: ReadonlyArray<StepFile>
   readonly prependPath: ReadonlyArray<string>
+  /** Where containers of their own work. */
+  readonly workspace: string
 }
 
 /** What a step is run with besides its variables. */
@@ -131,7 +133,8 @@ export const makeStepRunner = (
         envInContainer: EnvVars.fromRecord({ ...setting.containerEnv, ...variables }),
         files: [...stepFiles, event],
         // The last one that was added is looked at first.
-        prependPath: paths.toReversed()
+        prependPath: paths.toReversed(),
+        workspace: now.situation.environment.facts.workspace
       }),
       timeout,
       continueOnError: excused,
