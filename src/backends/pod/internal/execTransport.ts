@@ -195,12 +195,14 @@ const tenths = (request: StepRequest) => Math.ceil(Duration.toMillis(request.sto
 const grace = (request: StepRequest) => Duration.sum(request.stopGrace, Duration.seconds(15))
 
 const launch = (request: StepRequest, directory: string, token: string): string => `
-{ command -v find >/dev/null && find ${steps} -mindepth 2 -name code -mmin +10 -exec sh -c 'for c; do rm -rf "\${c%/code}"; done' _ {} + & } >/dev/null 2>&1
+set -- ${steps}/*
+[ $# -gt 20 ] && { find ${steps} -mindepth 2 -name code -mmin +10 -exec sh -c 'for c; do rm -rf "\${c%/code}"; done' _ {} + & } >/dev/null 2>&1
 mkdir -p ${steps} || exit ${notStarted}
 if mkdir ${directory} 2>/dev/null; then
   ( umask 077; set -e; cd ${directory}
-    mkdir files; : >out; : >err; ${request.merged ? ": >merged" : ""}
-    ${request.uploads.map(({ content, name }) => `mkdir -p ${quote(parent(name))}; printf '%s' ${quote(content)} >${quote(name)}`).join("\n    ")}
+    mkdir files; : >out; : >err; ${request.merged ? ": >merged; " : ""}mkfifo -m 666 ${request.merged ? "o" : "o e"} 2>/dev/null || rm -f o e
+    ${directoriesOf(request.uploads)}
+    ${request.uploads.map(({ content, name }) => `printf '%s' ${quote(content)} >${quote(name)}`).join("\n    ")}
     ${request.files.map(({ content, name }) => `printf '%s' ${quote(content)} >files/${quote(name)}`).join("\n    ")}
     printf '%s' ${quote(request.main)} >main
     printf '%s' ${quote(podScripts.run)} >run
@@ -212,7 +214,10 @@ i=0; while [ ! -e ${directory}/pid ] && [ ! -e ${directory}/code ] && [ $i -lt 5
 if [ -e ${directory}/pid ]; then printf '%s started\\n' ${quote(token)}; fi
 `
 
-const parent = (path: string) => path.slice(0, Math.max(1, path.lastIndexOf("/")))
+const directoriesOf = (files: StepRequest["uploads"]): string => {
+  const parents = new Set(files.map(({ name }) => name.slice(0, Math.max(1, name.lastIndexOf("/")))))
+  return parents.size === 0 ? "" : `mkdir -p ${[...parents].map(quote).join(" ")}`
+}
 
 const refusal = ({ files }: Trailer) =>
   new StepStartFailed({

@@ -22,20 +22,28 @@ const patternOf = (pattern: string): string =>
     .replaceAll("**", "*")
     .replace(/\{[^}]*\}/g, "*")
 
-/** In sh: calls `f <path> <path>` for each file below the mounts that matches and is newer than the step (`$d/main`). */
+/**
+ * In sh: calls `f <path> <path>` for each file below the mounts that matches and is newer than the step (`$d/main`). One `find` for each
+ * directory that globs begin in.
+ */
 export const returningScript = (mounts: ReadonlyArray<Mount>, globs: ReadonlyArray<string>): string => {
-  if (globs.length === 0) return ""
-  const lines = mounts
-    .filter(({ source, target }) => source.startsWith("/") && !mounts.some((other) => contains(other, source, target)))
-    .flatMap(({ target }) =>
-      globs.map((glob) => {
-        const { fixed, pattern } = split(glob)
-        const root = fixed === "" ? target : `${target}/${fixed}`
-        const prune = passedOver.map((name) => `-name ${quote(name)}`).join(" -o ")
-        const match = `-path ${quote(`${root}/${patternOf(pattern)}`)}`
-        return `[ -d ${quote(root)} ] && find ${quote(root)} -type d \\( ${prune} \\) -prune -o -type f -newer "$d/main" ${match} -print`
-      })
-    )
+  const wanted = new Map<string, Array<string>>()
+  for (const { source, target } of mounts) {
+    if (!source.startsWith("/") || mounts.some((other) => contains(other, source, target))) continue
+    for (const glob of globs) {
+      const { fixed, pattern } = split(glob)
+      const root = fixed === "" ? target : `${target}/${fixed}`
+      const patterns = wanted.get(root) ?? []
+      patterns.push(`-path ${quote(`${root}/${patternOf(pattern)}`)}`)
+      wanted.set(root, patterns)
+    }
+  }
+  if (wanted.size === 0) return ""
+  const prune = passedOver.map((name) => `-name ${quote(name)}`).join(" -o ")
+  const lines = [...wanted].map(
+    ([root, patterns]) =>
+      `if [ -d ${quote(root)} ]; then find ${quote(root)} -type d \\( ${prune} \\) -prune -o -type f -newer "$d/main" \\( ${patterns.join(" -o ")} \\) -print; fi`
+  )
   return `{ ${lines.join("\n")}\n} 2>/dev/null | sort -u >"$d/returned"\nwhile IFS= read -r p; do f "$p" "$p"; done <"$d/returned"`
 }
 

@@ -35,6 +35,8 @@ export const sharing = ({ returned }: HookConfig, paths: RunnerPaths): CopyShari
       ...(inside === undefined ? [] : wanted.map((glob) => `${inside}/${glob}`))
     ],
     watched: [paths.temp, `${paths.work}/_actions`],
+    // Each call is a process of its own.
+    stateDirectory: `${paths.temp}/_jobscope`,
     // The answers to the runner are its own business.
     excluded: [`${paths.temp}/_runner_hook_responses`]
   }
