@@ -54,7 +54,9 @@ describe.each(pages)("%s", (page) => {
   })
 
   it("names only variables that there are", () => {
-    const known = [...Object.values(HookConfig.variables), ...HookConfig.withoutEffect].flatMap(({ names }) => names)
+    const known = [...Object.values(HookConfig.variables), HookConfig.ofLoader, ...HookConfig.withoutEffect].flatMap(
+      ({ names }) => names
+    )
     for (const [name] of read(page).matchAll(/\b(?:ACTIONS_RUNNER|JOBSCOPE)_[A-Z_]+\b/g)) assert.include(known, name)
   })
 })

@@ -64,7 +64,7 @@ describe.skipIf(FakeKubernetes.unsupported() !== undefined).each(["claim", "copy
         assert.strictEqual(stdout, lines)
         assert.strictEqual(code, 7)
       }).pipe(Effect.provide(layer(mode))),
-    60_000
+    120_000
   )
 
   it.live("2, 4: a container step that ends at once has its own exit code", () =>

@@ -213,6 +213,14 @@ export const withoutEffect: ReadonlyArray<{ readonly names: ReadonlyArray<string
   }
 ]
 
+/** What is read before the hook itself is: by the loader in front of it. */
+export const ofLoader: Omit<Variable<never>, "parse"> = {
+  names: ["JOBSCOPE_CODE_CACHE"],
+  values: "a directory, or off",
+  default: "`jobscope-code-<uid>` in $TMPDIR or /tmp",
+  meaning: "Where what Node has compiled of the hook is kept, so that the next call starts faster."
+}
+
 type Values = { readonly [Key in keyof typeof variables]: ReturnType<(typeof variables)[Key]["parse"]> }
 
 /** What the variables say; what they leave open is undefined. */
@@ -277,7 +285,7 @@ export const renderTable = (): string =>
   [
     "| Variable | Value | Default | Meaning |",
     "| --- | --- | --- | --- |",
-    ...Object.values(variables).map(
+    ...[...Object.values(variables), ofLoader].map(
       ({ default: fallback, meaning, names, values }) =>
         `| ${names.map((name) => `\`${name}\``).join(", ")} | ${values} | ${fallback} | ${meaning} |`
     ),
