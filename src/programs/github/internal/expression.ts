@@ -34,7 +34,7 @@ export interface Expression {
   readonly functions: ReadonlySet<string>
 }
 
-export interface Reference {
+interface Reference {
   /** Lower case: names of contexts are not case-sensitive. */
   readonly context: string
   readonly path: ReadonlyArray<string>

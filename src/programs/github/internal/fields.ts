@@ -107,7 +107,7 @@ const readTyped =
   }
 
 export const readBoolean = readTyped("boolean", "true or false")
-export const readNumber = readTyped("number", "a number")
+const readNumber = readTyped("number", "a number")
 
 /** A number above zero, if it is written there. */
 export const readPositive = (

@@ -236,7 +236,7 @@ export const makeActions = ({ enter, evaluated, onOutputs, registerPost, runner,
   return { use, outputsOf }
 }
 
-export type UsesDoes = Extract<StepSyntax["does"], { readonly _tag: "Uses" }>
+type UsesDoes = Extract<StepSyntax["does"], { readonly _tag: "Uses" }>
 
 interface Docker {
   readonly image: string

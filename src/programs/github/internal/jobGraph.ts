@@ -176,7 +176,7 @@ export const checksOut = ({ steps }: JobSyntax): boolean =>
 const asRecord = (value: Schema.Json) => (Values.isRecord(value) ? value : {})
 
 /** GitHub's word for a conclusion. */
-export const wordOf = (conclusion: Conclusion): string =>
+const wordOf = (conclusion: Conclusion): string =>
   conclusion === "error" || conclusion === "timeout" ? "failure" : conclusion
 
 /** A need that is not part of the run counts as successful, with empty outputs. */

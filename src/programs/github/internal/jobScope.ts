@@ -68,7 +68,7 @@ export interface Moment {
   readonly hashes: ReadonlyMap<string, string>
 }
 
-export const statusOf = (failed: boolean, cancelled: boolean): "success" | "failure" | "cancelled" =>
+const statusOf = (failed: boolean, cancelled: boolean): "success" | "failure" | "cancelled" =>
   cancelled ? "cancelled" : failed ? "failure" : "success"
 
 export const scopeOf = (job: JobContexts, moment: Moment): Scope => {

@@ -52,11 +52,11 @@ const of = (text: Text | undefined): ReadonlyArray<Expression> => (text === unde
 const ofCondition = (condition: JobSyntax["if"]): ReadonlyArray<Expression> =>
   condition === undefined ? [] : "ast" in condition.expression ? [condition.expression] : of(condition.expression)
 
-export const ofVariables = (variables: Variables): ReadonlyArray<Expression> =>
+const ofVariables = (variables: Variables): ReadonlyArray<Expression> =>
   "kind" in variables ? of(variables) : variables.flatMap(({ value }) => of(value))
 
 /** Those of a job, without its steps. */
-export const expressionsOfJob = (job: JobSyntax): ReadonlyArray<Expression> => [
+const expressionsOfJob = (job: JobSyntax): ReadonlyArray<Expression> => [
   ...of(job.name),
   ...ofCondition(job.if),
   ...(job.runsOn === undefined ? [] : expressionsOf(job.runsOn)),
@@ -74,7 +74,7 @@ export const expressionsOfJob = (job: JobSyntax): ReadonlyArray<Expression> => [
   ...("kind" in job.services ? of(job.services) : job.services.flatMap(({ container }) => expressionsOf(container)))
 ]
 
-export const expressionsOfStep = (step: StepSyntax): ReadonlyArray<Expression> => [
+const expressionsOfStep = (step: StepSyntax): ReadonlyArray<Expression> => [
   ...of(step.name),
   ...ofCondition(step.if),
   ...ofVariables(step.env),

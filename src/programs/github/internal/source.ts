@@ -72,7 +72,7 @@ const shortened = (text: string, length: number): string =>
   text.length > length ? `${text.slice(0, length - 1)}…` : text
 
 /** The known word that was probably meant. */
-export const closest = (word: string, known: ReadonlyArray<string>): string | undefined => {
+const closest = (word: string, known: ReadonlyArray<string>): string | undefined => {
   const wanted = word.toLowerCase()
   let best: string | undefined
   // One mistake in a short word, two in a longer one; letters in the wrong order are two.

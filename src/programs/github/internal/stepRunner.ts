@@ -67,7 +67,7 @@ export interface RunFields {
 }
 
 /** What a step is run with besides its variables. */
-export interface Given {
+interface Given {
   /** For people, in one line. */
   readonly command: string
   /** `INPUT_…` variables. */

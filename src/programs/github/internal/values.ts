@@ -18,7 +18,7 @@ export class ValueProblem extends Data.TaggedError("ValueProblem")<{ readonly me
 export class FilesNeeded extends Data.TaggedError("FilesNeeded")<{ readonly patterns: ReadonlyArray<string> }> {}
 
 /** Runs an evaluation, and puts the place to what it throws. */
-export const at = <A>(file: string, { column, line }: Range, evaluation: () => A): A => {
+const at = <A>(file: string, { column, line }: Range, evaluation: () => A): A => {
   try {
     return evaluation()
   } catch (cause) {

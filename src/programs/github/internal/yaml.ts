@@ -36,7 +36,7 @@ export interface Mapping {
   readonly entries: ReadonlyArray<Entry>
 }
 
-export interface Sequence {
+interface Sequence {
   readonly kind: "sequence"
   readonly range: Range
   readonly items: ReadonlyArray<Node>
