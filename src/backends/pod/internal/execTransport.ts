@@ -29,8 +29,11 @@ import { exitCodeOf, makeTrailerReader, type Trailer } from "./trailer.ts"
 const steps = `${podScripts.stateDirectory}/steps`
 const { quote } = podScripts
 
-/** How long to go on trying while no connection works. */
+/** How long to go on trying while no connection can be made. */
 const patience = Duration.minutes(5)
+
+/** A connection that stood for so long, in milliseconds, was a good one. */
+const settled = 1000
 
 export const makeExecTransport = (kube: KubeClient["Service"], pod: JobPod): StepTransport => {
   const place = { namespace: pod.namespace, pod: pod.pod, container: pod.container }
@@ -45,23 +48,30 @@ export const makeExecTransport = (kube: KubeClient["Service"], pod: JobPod): Ste
     /** The step has ended, or never was: there is nothing to stop. */
     let over = false
 
-    const scriptFor = () =>
-      `${received.stdout + received.stderr === 0 && !Deferred.isDoneUnsafe(started) ? launch(request, directory, token) : ""}${podScripts.follow(
-        {
-          directory,
-          token,
-          ...received,
-          merged: request.merged,
-          collect: request.collect,
-          returned: request.returning
-        }
-      )}`
+    const scriptFor = () => {
+      const launched = !Deferred.isDoneUnsafe(started)
+      const following = podScripts.follow({
+        directory,
+        token,
+        ...received,
+        merged: request.merged,
+        collect: request.collect,
+        returned: request.returning,
+        launched
+      })
+      return launched ? `${launch(request, directory)}${following}` : following
+    }
+
+    /** When the connection was made that is there now, or was there last. */
+    let madeAt: number | undefined
 
     /** One connection; its trailer if it came that far, else why not. */
     const connection = Effect.fnUntraced(function* () {
+      madeAt = undefined
       const reader = makeTrailerReader(token, Deferred.isDoneUnsafe(started))
       const said: Array<string> = []
       const process = yield* openScript(kube, place, scriptFor())
+      madeAt = yield* Clock.currentTimeMillis
       yield* Stream.runForEach(process.output, ({ bytes, stream }) => {
         const own = stream === "stdout" ? reader.push(bytes) : bytes
         if (stream === "stderr" && !reader.started) said.push(Buffer.from(bytes).toString("utf8"))
@@ -74,9 +84,14 @@ export const makeExecTransport = (kube: KubeClient["Service"], pod: JobPod): Ste
       return { trailer: reader.trailer, code, said: said.join("").trim() }
     })
 
+    const nowLost = pod.nowLost.pipe(
+      Effect.timeoutOrElse({ duration: "2 seconds", orElse: () => Effect.as(Effect.void, undefined) }),
+      Effect.orElseSucceed(() => undefined)
+    )
+
     const pump = Effect.gen(function* () {
       let failures = 0
-      let workedAt = yield* Clock.currentTimeMillis
+      let unreachableSince: number | undefined
       for (;;) {
         const before = received.stdout + received.stderr
         const result = yield* Effect.exit(Effect.scoped(connection()))
@@ -95,19 +110,21 @@ export const makeExecTransport = (kube: KubeClient["Service"], pod: JobPod): Ste
         } else {
           const error = yield* errorOf(result.cause)
           if (!mayHeal(error)) return yield* (yield* pod.whyLost) ?? fromKubeError(error)
-          // Reconnecting tells whether the pod is there; asking every time would double the calls.
-          if (failures > 0) {
-            const lost = yield* Effect.orElseSucceed(pod.whyLost, () => undefined)
-            if (lost !== undefined) return yield* lost
-          }
           const now = yield* Clock.currentTimeMillis
-          if (now - workedAt > Duration.toMillis(patience)) return yield* fromKubeError(error)
+          if (madeAt === undefined) {
+            unreachableSince ??= now
+            if (now - unreachableSince > Duration.toMillis(patience)) return yield* fromKubeError(error)
+            // A connection that can be made tells itself whether the pod is there.
+            const lost = yield* nowLost
+            if (lost !== undefined) return yield* lost
+          } else {
+            unreachableSince = undefined
+            // Idle time-outs of proxies end the connections of silent steps as a matter of course.
+            if (now - madeAt > settled) failures = 0
+          }
           yield* Effect.logDebug(`Following the step again: ${error.message}`)
         }
-        if (received.stdout + received.stderr > before) {
-          failures = 0
-          workedAt = yield* Clock.currentTimeMillis
-        }
+        if (received.stdout + received.stderr > before) failures = 0
         yield* Effect.sleep(Math.min(2000, 50 * 2 ** Math.min(failures++, 8)))
       }
     })
@@ -194,13 +211,13 @@ const tenths = (request: StepRequest) => Math.ceil(Duration.toMillis(request.sto
 /** Beyond the grace: what the stop itself needs, on a slow connection. */
 const grace = (request: StepRequest) => Duration.sum(request.stopGrace, Duration.seconds(15))
 
-const launch = (request: StepRequest, directory: string, token: string): string => `
+const launch = (request: StepRequest, directory: string): string => `
 set -- ${steps}/*
 [ $# -gt 20 ] && { find ${steps} -mindepth 2 -name code -mmin +10 -exec sh -c 'for c; do rm -rf "\${c%/code}"; done' _ {} + & } >/dev/null 2>&1
-mkdir -p ${steps} || exit ${notStarted}
-if mkdir ${directory} 2>/dev/null; then
+[ -d ${steps} ] || mkdir -p ${steps} || exit ${notStarted}
+if mkdir ${directory} ${directory}/files 2>/dev/null; then
   ( umask 077; set -e; cd ${directory}
-    mkdir files; : >out; : >err; ${request.merged ? ": >merged; " : ""}mkfifo -m 666 ${request.merged ? "o" : "o e"} 2>/dev/null || rm -f o e
+    : >out; : >err; ${request.merged ? ": >merged; " : ""}mkfifo -m 666 ${request.merged ? "o" : "o e"} 2>/dev/null || rm -f o e
     ${directoriesOf(request.uploads)}
     ${request.uploads.map(({ content, name }) => `printf '%s' ${quote(content)} >${quote(name)}`).join("\n    ")}
     ${request.files.map(({ content, name }) => `printf '%s' ${quote(content)} >files/${quote(name)}`).join("\n    ")}
@@ -210,8 +227,6 @@ if mkdir ${directory} 2>/dev/null; then
   detached() { if command -v setsid >/dev/null 2>&1; then setsid setsid "$@"; else "$@" & fi; }
   detached sh ${directory}/run ${directory} </dev/null >/dev/null 2>&1
 fi
-i=0; while [ ! -e ${directory}/pid ] && [ ! -e ${directory}/code ] && [ $i -lt 500 ]; do i=$((i+1)); sleep 0.01 2>/dev/null || sleep 1; done
-if [ -e ${directory}/pid ]; then printf '%s started\\n' ${quote(token)}; fi
 `
 
 const directoriesOf = (files: StepRequest["uploads"]): string => {

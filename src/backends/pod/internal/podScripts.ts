@@ -6,6 +6,7 @@
  * A step is a directory: `main` (what the step does), `out`, `err`, `pid` (of the step's own session), `wrapper` (pid of the shell that
  * waits for it), `code` (how it ended: the positive token without which nothing counts as an end), `files/`.
  *
+ * - `o` and `e`, if they are there, are the FIFOs through which the step's output gets into `out` and `err`.
  * - `setsid setsid` detaches in the foreground: the first makes a session leader, which the second must leave by a fork, and its parent ends
  *   at once. `&` would not do: a shell without a terminal makes background commands ignore SIGINT for ever.
  * - The wrapper catches the polite signals instead of ignoring them: what is ignored would be ignored by the step too.
@@ -31,22 +32,48 @@ detached() { if command -v setsid >/dev/null 2>&1; then setsid setsid "$@"; else
 nap() { sleep "$1" 2>/dev/null || sleep 1; }
 `
 
+/** `born <pid>`: when it was started, by which it is told from another one with its pid; nothing if it is gone. `size <file>`: by name, because busybox's wc reads all of a file. */
+const lookups = `
+born() { { read -r b <"/proc/$1/stat"; } 2>/dev/null || return 0; set -- \${b##*") "}; if [ "$1" != Z ]; then echo "\${20}"; fi; }
+size() { set -- $(ls -ln "$1" 2>/dev/null); echo "\${5:-0}"; }
+`
+
 /**
  * `sh run <directory>`: runs `main` in a session of its own and keeps how it ended.
  *
- * Whoever follows the step leaves `follower.<pid>`, and is woken by SIGUSR1 when it is over.
+ * - Its output goes through FIFOs into the files, where there are FIFOs: a script that says `echo >/dev/stderr` would empty a file.
+ * - Room for the exit code is taken before, for a step that fills the disk.
+ * - What the step leaves behind and still writes gets a moment: a `tee` is often among it. It is not waited for for ever.
+ * - Whoever follows the step leaves `follower.<pid>`, and is woken by SIGUSR1 when it is over.
  */
-export const run = `${common}
-d=$1
+export const run = `${common}${lookups}
+d=$1 o= e=
 trap : HUP INT TERM
 if [ -p "$d/alive" ]; then exec 9>"$d/alive"; fi
-echo $$ >"$d/wrapper"
-if [ -e "$d/merged" ]; then own sh "$d/main" "$d" >>"$d/out" 2>&1 </dev/null 9>&-
-else own sh "$d/main" "$d" >>"$d/out" 2>>"$d/err" </dev/null 9>&-; fi
+echo $$ $(born $$) >"$d/wrapper"
+echo "        " >"$d/code.new"
+out=$d/out err=$d/err
+if [ -p "$d/o" ]; then cat <"$d/o" >>"$out" 9>&- & o=$! out=$d/o; fi
+if [ -e "$d/merged" ]; then own sh "$d/main" "$d" >>"$out" 2>&1 </dev/null 9>&-
+else
+  if [ -p "$d/e" ]; then cat <"$d/e" >>"$err" 9>&- & e=$! err=$d/e; fi
+  own sh "$d/main" "$d" >>"$out" 2>>"$err" </dev/null 9>&-
+fi
 c=$?
 if [ -e "$d/refused" ]; then c=refused; fi
-echo $c >"$d/code.new" && mv -f "$d/code.new" "$d/code"
-for f in "$d"/follower.*; do kill -USR1 "\${f##*.}" 2>/dev/null; done
+open() { [ -e "/proc/$o/fd/0" ] || [ -e "/proc/$e/fd/0" ]; }
+i=0 n=0 s=
+while [ $i -lt 100 ] && open; do i=$((i+1)); done
+i=0
+while [ $i -lt 5 ] && [ $n -lt 100 ] && open; do
+  t="$(size "$d/out") $(size "$d/err")"
+  if [ "$t" != "$s" ]; then s=$t i=0; else i=$((i+1)); fi
+  n=$((n+1)); nap 0.05
+done
+echo $c 1<>"$d/code.new" && mv -f "$d/code.new" "$d/code"
+for f in "$d"/follower.*; do
+  if { read -r s <"$f"; } 2>/dev/null && [ "$(born "\${f##*.}")" = "$s" ]; then kill -USR1 "\${f##*.}" 2>/dev/null; fi
+done
 exit 0
 `
 
@@ -78,8 +105,8 @@ if [ ! -e "$d/code" ]; then send "$3"; fi
  * `sh stop <directory> <marker> <grace in tenths of a second>`: TERM, the grace, KILL; ends when nothing of the step is left, and says its exit code. A step whose
  * launch is still on its way is kept from starting: whoever makes the directory decides.
  */
-export const stop = `${common}${tree}
-d=$1 m=$2 i=0
+export const stop = `${common}${lookups}${tree}
+d=$1 m=$2 i=0 w=
 if mkdir -p "\${d%/*}" && mkdir "$d" 2>/dev/null; then echo 143 >"$d/code"; fi
 while [ ! -s "$d/wrapper" ] && [ ! -e "$d/code" ] && [ $i -lt 50 ]; do i=$((i+1)); nap 0.1; done
 i=0
@@ -90,7 +117,8 @@ if [ ! -e "$d/code" ]; then
     i=$((i+1)); nap 0.1
     if [ $i -gt $(($3 + 100)) ]; then break; fi
   done
-  while [ ! -e "$d/code" ] && [ -e "$d/wrapper" ] && kill -0 "$(cat "$d/wrapper")" 2>/dev/null && [ $i -le $(($3 + 100)) ]; do i=$((i+1)); nap 0.1; done
+  if [ -s "$d/wrapper" ]; then read -r w b <"$d/wrapper"; fi
+  while [ ! -e "$d/code" ] && [ -n "$w" ] && [ "$(born "$w")" = "$b" ] && [ $i -le $(($3 + 100)) ]; do i=$((i+1)); nap 0.1; done
 fi
 if [ -e "$d/code" ]; then read -r c <"$d/code" && echo "$c"; fi
 if [ -p "$d/stopped" ]; then echo stopped >"$d/stopped"; fi
@@ -131,6 +159,9 @@ while :; do sleep 3600 & wait $!; done
 /**
  * Follows a step from byte offsets of both its streams until it is over, then tells how it ended: the trailer, after the token
  * that nobody else knows. To be wrapped in a function, so that a cut input runs nothing.
+ *
+ * - Whoever followed before has lost its connection: it would wait for output that nobody takes.
+ * - Output is passed on in parts, and at the end as much as there is then: something of the step may write for ever.
  */
 export const follow = (options: {
   readonly directory: string
@@ -141,36 +172,57 @@ export const follow = (options: {
   readonly collect: ReadonlyArray<string>
   /** More of the trailer, in sh; `f <path> <name>` tells a file. */
   readonly returned?: string | undefined
-}): string => `
+  /** The step has just been launched: that it has started is told first. */
+  readonly launched?: boolean | undefined
+}): string => `${lookups}
 d=${quote(options.directory)}
+begun=${options.launched === true ? "" : "1"}
+begin() { if [ -z "$begun" ] && [ -e "$d/pid" ]; then begun=1; printf '%s started\\n' ${quote(options.token)}; fi; }
+me="$d/follower.$$"
 trap : USR1
-: >"$d/follower.$$"
+trap 'rm -f "$me"' EXIT
+trap 'exit 1' PIPE
+for o in "$d"/follower.*; do
+  if { read -r s <"$o"; } 2>/dev/null && [ "$(born "\${o##*.}")" = "$s" ]; then kill "\${o##*.}" 2>/dev/null; fi
+  rm -f "$o"
+done
+born $$ >"$me"
 exec 3<"$d/out" 4<"$d/err"
 ${seek(3, options.stdout)}
 ${seek(4, options.stderr)}
-alive() { read -r _ _ s _ <"/proc/$w/stat" && [ "$s" != Z ]; } 2>/dev/null
-pump() { cat <&3 || exit 1; ${options.merged ? "" : "cat <&4 >&2 || exit 1; "}}
+alive() { [ "$(born "$w")" = "$wb" ]; }
+at() { p=0; { read -r _ p <"/proc/$$/fdinfo/$1"; } 2>/dev/null; }
+some() { at "$1"; o=$p; dd bs=65536 count=256 <&"$1" 2>/dev/null || exit 1; at "$1"; if [ $((p-o)) -ge 16777216 ]; then more=1; fi; }
+pump() { begin; if [ -z "$begun" ]; then return; fi; some 3; ${options.merged ? "" : "some 4 >&2; "}}
+rest() { z=$(size "$2"); at "$1"; if [ "$p" -lt "$z" ]; then dd bs=65536 count=$(((z-p+65535)/65536)) <&"$1" 2>/dev/null || exit 1; fi; }
 i=0
 while [ ! -e "$d/code" ]; do
-  pump
+  more=; pump
+  if [ -n "$more" ]; then continue; fi
   if [ -s "$d/wrapper" ]; then
-    read -r w <"$d/wrapper"
+    read -r w wb <"$d/wrapper"
     if ! alive && [ ! -e "$d/code" ]; then break; fi
   elif [ $i -gt 50 ]; then break; fi
   i=$((i+1))
   if [ $i -lt 10 ]; then n=0.02; elif [ $i -lt 60 ]; then n=0.1; else n=0.2; fi
   if [ ! -e "$d/code" ]; then { sleep $n 2>/dev/null || sleep 1; } & s=$!; wait $s; kill $s 2>/dev/null; fi
 done
-pump
+begin
+rest 3 "$d/out"
+${options.merged ? "" : 'rest 4 "$d/err" >&2'}
 c=lost
 if [ -e "$d/code" ]; then read -r c <"$d/code"; fi
 printf '%s exit %s\\n' ${quote(options.token)} "$c"
-f() { if [ -f "$1" ]; then z=$(wc -c <"$1"); printf '%s file %d %s\\n' ${quote(options.token)} $z "$2"; head -c $z <"$1"; printf '\\n'; fi; }
+f() {
+  if [ -f "$1" ] && [ -r "$1" ]; then
+    z=$(size "$1"); printf '%s file %d %s\\n' ${quote(options.token)} "$z" "$2"
+    { head -c "$z" <"$1"; head -c "$z" /dev/zero; } 2>/dev/null | head -c "$z"; printf '\\n'
+  fi
+}
 if [ -e "$d/refused" ]; then f "$d/refused" .refused; fi
 ${options.collect.map((name) => `f "$d"/files/${quote(name)} ${quote(name)}`).join("\n")}
 ${options.returned ?? ""}
 printf '%s end\\n' ${quote(options.token)}
-rm -f "$d/follower.$$"
 `
 
 /** Moves an open file to an offset without reading what is before it. */
