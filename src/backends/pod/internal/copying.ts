@@ -14,6 +14,7 @@ import type { CopySharing, Options } from "../PodOptions.ts"
 import { pack } from "./files/Archive.ts"
 import * as LocalTree from "./files/LocalTree.ts"
 import * as PodFiles from "./files/PodFiles.ts"
+import { partSmallTexts } from "./files/SmallTexts.ts"
 import type { TarEvent } from "./files/TarReader.ts"
 import { makeUnpacker } from "./files/Unpack.ts"
 import type { Copied } from "./mountPlan.ts"
@@ -144,16 +145,15 @@ export const makeCopying = Effect.fnUntraced(function* (
       if (target === undefined) continue
       fresh.set(directory, manifest)
       const paths = [...delta.added, ...delta.changed]
-      const texts = smallTexts(directory, manifest, paths, room)
-      if (texts !== undefined && delta.removed.length === 0) {
-        for (const { content, name } of texts) {
-          room -= content.length
-          uploads.push({ name: `${target}/${name}`, content })
-        }
-      } else {
+      const { rest, texts } = yield* partSmallTexts(directory, manifest, paths, room)
+      for (const { content, path } of texts) {
+        room -= Buffer.byteLength(content)
+        uploads.push({ name: `${target}/${path}`, content })
+      }
+      if (rest.length > 0 || delta.removed.length > 0) {
         yield* files.push({
           to: { ...place, directory: target },
-          archive: pack([{ root: directory, manifest, paths }]),
+          archive: pack([{ root: directory, manifest, paths: rest }]),
           remove: delta.removed,
           modes: "shared"
         })
@@ -225,36 +225,6 @@ export const inPod = (mounts: ReadonlyArray<Mount>, path: string): string | unde
     .filter(({ source }) => path === source || path.startsWith(`${source}/`))
     .sort((a, b) => b.source.length - a.source.length)
   return closest === undefined ? undefined : `${closest.target}${path.slice(closest.source.length)}`
-}
-
-/** The files as texts, if all of them are texts, plain files or new directories with such, and small enough together. */
-const smallTexts = (
-  root: string,
-  manifest: LocalTree.Manifest,
-  paths: ReadonlyArray<string>,
-  room: number
-): ReadonlyArray<TransportFile> | undefined => {
-  const texts: Array<TransportFile> = []
-  let left = room
-  for (const path of paths) {
-    const entry = manifest.get(path)
-    // Empty directories, links and programs are the archive's business.
-    if (entry?.type === "Directory" && paths.some((other) => other.startsWith(`${path}/`))) continue
-    if (entry?.type !== "File" || (entry.mode & 0o111) !== 0) return undefined
-    left -= entry.size
-    if (left < 0) return undefined
-    let bytes: Buffer
-    try {
-      bytes = Fs.readFileSync(Path.join(root, path))
-    } catch {
-      // Gone meanwhile.
-      continue
-    }
-    const content = bytes.toString("utf8")
-    if (content.includes("\0") || !Buffer.from(content).equals(bytes)) return undefined
-    texts.push({ name: path, content })
-  }
-  return texts
 }
 
 const asEntry = (path: string, bytes: Uint8Array, mtime: number): ReadonlyArray<TarEvent> => [

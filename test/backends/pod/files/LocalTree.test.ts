@@ -136,10 +136,13 @@ describe("a difference", () => {
       Fs.writeFileSync(Path.join(root, "bin"), "now a file")
       Fs.rmSync(Path.join(root, "plain.txt"))
       Fs.mkdirSync(Path.join(root, "plain.txt"))
+      // Whoever writes a text into it must not write through the link.
+      Fs.rmSync(Path.join(root, "link"))
+      Fs.writeFileSync(Path.join(root, "link"), "no link any more")
       const { manifest: after } = yield* LocalTree.snapshot(root)
       const { changed, removed } = LocalTree.delta(before, after)
-      assert.sameMembers([...removed], ["bin", "plain.txt"])
-      assert.includeMembers([...changed], ["bin", "plain.txt"])
+      assert.sameMembers([...removed], ["bin", "plain.txt", "link"])
+      assert.includeMembers([...changed], ["bin", "plain.txt", "link"])
     })
   )
 

@@ -57,7 +57,7 @@ export interface Delta {
   readonly added: ReadonlyArray<string>
   /** Content, mode or kind. */
   readonly changed: ReadonlyArray<string>
-  /** Of a directory that is gone only the directory itself. What has become a directory, or was one, is here, too: it must go first. */
+  /** Of a directory that is gone only the directory itself. What is of another kind now is here, too: the old must go first. */
   readonly removed: ReadonlyArray<string>
 }
 
@@ -144,7 +144,7 @@ export const delta = (before: Manifest, after: Manifest): Delta => {
   const gone = new Set<string>()
   for (const [path, old] of before) {
     const now = after.get(path)
-    if (now !== undefined && (now.type === "Directory") === (old.type === "Directory")) continue
+    if (now?.type === old.type) continue
     gone.add(path)
     if (!gone.has(Path.posix.dirname(path))) removed.push(path)
   }

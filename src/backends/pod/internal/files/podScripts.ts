@@ -72,13 +72,12 @@ echo "$t $r $k $c"
  * 0 all the same.
  *
  * A tar that is not GNU's (`tar`) may have no option for a list: it is run as often as its arguments need, which gives several archives,
- * one after another.
+ * one after another. busybox writes a file of a KB in three parts, each of which would become a message: `thick` puts them together.
  */
 export const sender = `${prologue}cd "$d" || exit ${exitCodes.noDirectory}
 finish() {
-r=$?
 echo
-echo "$t $r"
+echo "$t $1"
 read -r ok
 exit 0
 }
@@ -87,27 +86,34 @@ if has tar find stat head xargs; then
 case $(tar --version 2>/dev/null) in
 *GNU*)
 echo gnu
-all() { tar -cf - --hard-dereference "$@"; finish; }
+whole() { tar -cf - --hard-dereference "$@"; }
 picked() { tar -cf - --hard-dereference --no-recursion --null -T -; }
 ;;
 *)
 echo tar
-all() { tar -cf - "$@"; finish; }
-picked() { xargs -0 tar -cf - --no-recursion; }
+exec 4>&1
+thick() { dd bs=65536 iflag=fullblock 2>/dev/null || cat; }
+whole() { return "$({ { tar -cf - "$@"; echo $? >&3; } | thick >&4; } 3>&1)"; }
+picked() { return "$({ { xargs -0 tar -cf - --no-recursion; echo $? >&3; } | thick >&4; } 3>&1)"; }
 ;;
 esac
 some() {
 find "$@" \${newer:+-newer "$newer"} -exec stat -c "$t %f %s %Y %z|%n" {} +
 echo "$t."
 read -r s || exit
-if [ "$s" -gt 0 ]; then head -c "$s" | picked; fi
-finish
+[ "$s" -gt 0 ] || finish 0
+head -c "$s" | picked
+finish $?
 }
 else
 agent
-all() { run a "$@"; finish; }
-some() { run s "$t" "$newer" "$@"; finish; }
+whole() { run a "$@"; }
+some() { run s "$t" "$newer" "$@"; finish $?; }
 fi
+all() {
+whole "$@"
+finish $?
+}
 lines
 `
 
