@@ -5,6 +5,7 @@
  */
 import { chmodSync, cpSync, globSync, readFileSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
+import { deflateRawSync } from "node:zlib"
 import * as esbuild from "esbuild"
 
 const root = dirname(import.meta.dirname)
@@ -58,10 +59,10 @@ export const bundle = async (name: string, folder: string): Promise<esbuild.Meta
     plugins: [clientOfWs]
   })
   const file = join(folder, "index.js")
-  const program = readFileSync(file, "utf8")
+  const program = deflateRawSync(readFileSync(file), { level: 9 }).toString("base64")
   const loader = readFileSync(join(import.meta.dirname, "loader.cjs"), "utf8")
   const { code } = await esbuild.transform(loader, { minify: true, target: "node20", format: "cjs" })
-  writeFileSync(file, `#!/usr/bin/env node\n${code.trim()}\n/*\u0001\n${program.replaceAll("*/", "*\u0001/")}\n*/\n`)
+  writeFileSync(file, `#!/usr/bin/env node\n${code.trim()}\n/*\n${program}\n*/\n`)
   chmodSync(join(folder, "index.js"), 0o755)
   writeFileSync(join(folder, "package.json"), '{ "type": "commonjs" }\n')
   // What is called instead of a bundle, to choose a Node for it.

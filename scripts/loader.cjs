@@ -1,20 +1,20 @@
-// What every bundled program begins with. The program itself is the comment at the end of the file, which V8 skips, so that nothing of it
-// is compiled twice: V8 compiles it once, keeps what it made of it (`vm.Script`, cachedData), and the next start takes that. Node 20, which the
-// Actions runner brings, has no compile cache of its own.
+// What every bundled program begins with. The program itself is the comment at the end of the file (deflated, in base64), which V8 skips, so
+// that nothing of it is compiled twice: V8 compiles it once, keeps what it made of it (`vm.Script`, cachedData), and the next start takes that.
+// Node 20, which the Actions runner brings, has no compile cache of its own.
 //
 // The cache is code, so it is taken only from a directory of our own user that nobody else can write to. Whatever goes wrong with it, the program
 // is compiled as if there were none. JOBSCOPE_CODE_CACHE names another directory, or is `off`.
 "use strict"
 const fs = require("node:fs")
 const vm = require("node:vm")
+const zlib = require("node:zlib")
 
 const uid = process.getuid?.() ?? 0
 const wanted = process.env.JOBSCOPE_CODE_CACHE
 const directory = wanted || `${process.env.TMPDIR || "/tmp"}/jobscope-code-${uid}`
 const text = fs.readFileSync(__filename, "latin1")
-const source = `(function (exports, require, module, __filename, __dirname) {${text
-  .slice(text.lastIndexOf("\n/*\x01\n") + 5, text.lastIndexOf("\n*/"))
-  .replaceAll("*\x01/", "*/")}\n})`
+const packed = Buffer.from(text.slice(text.lastIndexOf("\n/*\n") + 4, text.lastIndexOf("\n*/")), "base64")
+const source = `(function (exports, require, module, __filename, __dirname) {${zlib.inflateRawSync(packed)}\n})`
 
 const trusted = () => {
   const { mode, uid: owner } = fs.lstatSync(directory)
