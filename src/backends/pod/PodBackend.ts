@@ -68,6 +68,7 @@ const capabilitiesOf = (options: Options): Capabilities => ({
   hostJobs: true,
   containerJobs: true,
   containerSteps: true,
+  dockerfileSteps: true,
   serviceImages: true,
   serviceCommands: false,
   workspaces: options.sharing?._tag === "Claim" ? ["in-place", "copy"] : ["copy"],
@@ -246,7 +247,8 @@ export const make = Effect.fnUntraced(function* (
       namespace,
       pod: data.pod,
       container: jobContainer,
-      whyLost: whyLost(data.pod)
+      whyLost: whyLost(data.pod),
+      nowLost: lossNow(data.pod, jobContainer)
     }
     const transport =
       data.channel === undefined ? makeExecTransport(kube, jobPod) : makeVolumeTransport(data.channel, jobPod)
@@ -306,7 +308,11 @@ export const make = Effect.fnUntraced(function* (
     job: string
   ): Effect.Effect<Completion, BackendError> => {
     const ended = new Set<string>()
-    return watch.follow(pod).pipe(
+    // What cannot be seen is not lost: steps tell for themselves whether they can go on.
+    const seen: ReturnType<typeof watch.follow> = Stream.catch(watch.follow(pod), (error) =>
+      error.retryable ? Stream.unwrap(Effect.as(Effect.sleep("15 seconds"), seen)) : Stream.fail(error)
+    )
+    return seen.pipe(
       Stream.mapError(fromKubeError),
       Stream.mapEffect(
         Effect.fnUntraced(function* (sight) {

@@ -50,4 +50,6 @@ export interface JobPod {
   readonly container: string
   /** Why a step's connection or process ended without an end of the step: the pod's own story, if it has one. */
   readonly whyLost: Effect.Effect<BackendError | undefined, BackendError>
+  /** The same by one look, without waiting for a status that comes late. */
+  readonly nowLost: Effect.Effect<BackendError | undefined, BackendError>
 }

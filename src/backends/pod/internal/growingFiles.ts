@@ -19,8 +19,8 @@ const interval = 100
 const atOnce = 64 * 1024
 
 /**
- * Opens them; closed with the scope. `finish`: nobody writes any more, the output ends with what is there. `until` waits for something that
- * changes in the directory.
+ * Opens them; closed with the scope. `finish`: the output ends with what is there now, whoever still writes. `until` waits for something
+ * that changes in the directory.
  */
 export const makeGrowingFiles = Effect.fnUntraced(function* (
   directory: string,
@@ -35,7 +35,6 @@ export const makeGrowingFiles = Effect.fnUntraced(function* (
   Scope.Scope
 > {
   const waiting = new Set<() => void>()
-  let finished = false
   const notify = () => {
     const woken = [...waiting]
     waiting.clear()
@@ -51,7 +50,13 @@ export const makeGrowingFiles = Effect.fnUntraced(function* (
 
   const files = yield* Effect.acquireRelease(
     Effect.try({
-      try: () => names.map((name) => ({ name, descriptor: Fs.openSync(Path.join(directory, name), "r"), offset: 0 })),
+      try: () =>
+        names.map((name) => ({
+          name,
+          descriptor: Fs.openSync(Path.join(directory, name), "r"),
+          offset: 0,
+          end: Number.POSITIVE_INFINITY
+        })),
       catch: readFailed
     }),
     (files) =>
@@ -74,14 +79,20 @@ export const makeGrowingFiles = Effect.fnUntraced(function* (
   const available = (): Array<Growth> =>
     files.flatMap((file) => {
       const bytes = Buffer.allocUnsafe(atOnce)
-      const count = Fs.readSync(file.descriptor, bytes, 0, atOnce, file.offset)
+      const count = Fs.readSync(
+        file.descriptor,
+        bytes,
+        0,
+        Math.max(0, Math.min(atOnce, file.end - file.offset)),
+        file.offset
+      )
       file.offset += count
       return count === 0 ? [] : [{ name: file.name, bytes: bytes.subarray(0, count) }]
     })
 
   const pull: Effect.Effect<NonEmptyReadonlyArray<Growth>, BackendError | Cause.Done> = Effect.suspend(() => {
     // Before the look: what is written between the two is seen by the next look.
-    const last = finished
+    const last = files.every(({ end }) => end !== Number.POSITIVE_INFINITY)
     return Effect.flatMap(Effect.try({ try: available, catch: readFailed }), ([first, ...rest]) => {
       if (first !== undefined) return Effect.succeed([first, ...rest] as const)
       return last ? Cause.done() : Effect.andThen(changed, pull)
@@ -91,7 +102,7 @@ export const makeGrowingFiles = Effect.fnUntraced(function* (
   return {
     output: Stream.fromPull(Effect.succeed(pull)),
     finish: () => {
-      finished = true
+      for (const file of files) file.end = sizeOf(file.descriptor)
       notify()
     },
     until: (condition) => {
@@ -102,6 +113,15 @@ export const makeGrowingFiles = Effect.fnUntraced(function* (
     }
   }
 })
+
+/** What cannot be said is read to its end. */
+const sizeOf = (descriptor: number): number => {
+  try {
+    return Fs.fstatSync(descriptor).size
+  } catch {
+    return Number.MAX_SAFE_INTEGER
+  }
+}
 
 const readFailed = (cause: unknown) =>
   new BackendError({

@@ -95,7 +95,7 @@ export const makeVolumeTransport = (local: string, pod: JobPod): StepTransport =
       for (const { content, name } of step.files) openFile(inDirectory(`files/${name}`), content)
       Fs.writeFileSync(inDirectory("main"), step.main, { mode: 0o644 })
     })
-    yield* makeFifos([inDirectory("alive")])
+    yield* makeFifos(["alive", "o", ...(step.merged ? [] : ["e"])].map(inDirectory))
     const alive = yield* listen(inDirectory("alive"))
     const files = yield* makeGrowingFiles(directory, step.merged ? ["out"] : ["out", "err"])
     const stop = Effect.gen(function* () {
