@@ -23,13 +23,16 @@ import * as Stream from "effect/Stream"
 import { within } from "../../../domain/internal/within.ts"
 import type { OutputChunk } from "../../../domain/JobEnvironment.ts"
 import { BackendError, EnvironmentLost, fail, StepStartFailed, StorageFailed } from "../../../domain/JobError.ts"
-import { makeFifos } from "./fifo.ts"
+import { makeFifos, stockFifos, takeFifos } from "./fifo.ts"
 import { makeGrowingFiles } from "./growingFiles.ts"
 import * as podScripts from "./podScripts.ts"
 import type { JobPod, StepRequest, StepTransport, TransportStep } from "./StepTransport.ts"
 import { exitCodeOf } from "./trailer.ts"
 
 const onVolume = podScripts.volumeDirectory
+
+/** FIFOs that steps will need. */
+const stock = "fifos"
 
 /** The volume's directory for one environment, before its pod exists: what the supervisor looks for. */
 export const prepareVolume = (local: string): Effect.Effect<void, BackendError> =>
@@ -47,6 +50,8 @@ export const prepareVolume = (local: string): Effect.Effect<void, BackendError> 
       }
     })
     yield* makeFifos([Path.join(local, "requests"), Path.join(local, "hello")])
+    yield* storing("preparing the shared volume", () => openDirectory(Path.join(local, stock)))
+    yield* stockFifos(Path.join(local, stock))
   })
 
 /** What the supervisor says of its container once it runs, if it can be heard through the volume. */
@@ -95,11 +100,11 @@ export const makeVolumeTransport = (local: string, pod: JobPod): StepTransport =
       for (const { content, name } of step.files) openFile(inDirectory(`files/${name}`), content)
       Fs.writeFileSync(inDirectory("main"), step.main, { mode: 0o644 })
     })
-    yield* makeFifos(["alive", "o", ...(step.merged ? [] : ["e"])].map(inDirectory))
+    yield* takeFifos(Path.join(local, stock), ["alive", "o", ...(step.merged ? [] : ["e"])].map(inDirectory))
     const alive = yield* listen(inDirectory("alive"))
     const files = yield* makeGrowingFiles(directory, step.merged ? ["out"] : ["out", "err"])
     const stop = Effect.gen(function* () {
-      yield* makeFifos([inDirectory("stopped")])
+      yield* takeFifos(Path.join(local, stock), [inDirectory("stopped")])
       return yield* Effect.scoped(
         Effect.gen(function* () {
           const stopped = yield* listen(inDirectory("stopped"))
