@@ -12,6 +12,8 @@ export interface Capabilities {
   /** Jobs with a container of a given image. */
   readonly containerJobs: boolean
   readonly containerSteps: boolean
+  /** Container steps of a Dockerfile in place of an image. */
+  readonly dockerfileSteps: boolean
   /** Services from an image. */
   readonly serviceImages: boolean
   /** Services from a command, on the host. */
@@ -33,6 +35,7 @@ export const minimal: Capabilities = {
   hostJobs: true,
   containerJobs: false,
   containerSteps: false,
+  dockerfileSteps: false,
   serviceImages: false,
   serviceCommands: false,
   workspaces: [],
@@ -91,11 +94,22 @@ export const missingFor = (backend: string, has: Capabilities, spec: JobSpec | J
  *
  * @category validation
  */
-export const missingForStep = (backend: string, has: Capabilities, step: Step): Unsupported | undefined =>
-  step._tag === "ContainerStep" && !has.containerSteps
-    ? new Unsupported({
+export const missingForStep = (backend: string, has: Capabilities, step: Step): Unsupported | undefined => {
+  if (step._tag !== "ContainerStep") return undefined
+  const { dockerfile, image } = step
+  if (!has.containerSteps) {
+    const what = dockerfile === undefined ? `image ${image}` : dockerfile
+    return new Unsupported({
+      backend,
+      feature: `container steps (${what})`,
+      hint: "Make it a script step, or use a backend that runs images."
+    })
+  }
+  return dockerfile === undefined || has.dockerfileSteps
+    ? undefined
+    : new Unsupported({
         backend,
-        feature: `container steps (image ${step.image})`,
-        hint: "Make it a script step, or use a backend that runs images."
+        feature: `container steps from a Dockerfile (${dockerfile})`,
+        hint: "Build and push the image and name it, or use a backend that can: pod."
       })
-    : undefined
+}

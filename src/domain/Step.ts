@@ -54,18 +54,31 @@ export class ScriptStep extends Schema.TaggedClass<ScriptStep>()("ScriptStep", {
  *
  * @category schemas
  */
-export class ContainerStep extends Schema.TaggedClass<ContainerStep>()("ContainerStep", {
-  image: Schema.NonEmptyString,
-  credentials: Schema.optionalKey(RegistryCredentials),
-  /** Left out, the image's own. Given as arguments, never through a shell. */
-  entryPoint: Schema.optionalKey(Schema.Array(Schema.String)),
-  args: Schema.Array(Schema.String).pipe(defaulted([])),
-  env: EnvVars.pipe(defaulted({})),
-  /** Left out, the image's own. */
-  workingDirectory: Schema.optionalKey(Schema.NonEmptyString),
-  mounts: Schema.Array(Mount).pipe(defaulted([])),
-  files: Schema.Array(StepFile).pipe(defaulted([]))
-}) {}
+export class ContainerStep extends Schema.TaggedClass<ContainerStep>()(
+  "ContainerStep",
+  Schema.Struct({
+    /** Left out only where there is a `dockerfile`. */
+    image: Schema.String.pipe(defaulted("")),
+    /**
+     * Absolute path, on the machine that asks for the step, of a Dockerfile to take in place of an image; its directory is what it copies from.
+     * `entryPoint` and `args` then replace its ENTRYPOINT and CMD, and `env` is never there while it is built.
+     */
+    dockerfile: Schema.optionalKey(Schema.NonEmptyString),
+    credentials: Schema.optionalKey(RegistryCredentials),
+    /** Left out, the image's own. Given as arguments, never through a shell. */
+    entryPoint: Schema.optionalKey(Schema.Array(Schema.String)),
+    args: Schema.Array(Schema.String).pipe(defaulted([])),
+    env: EnvVars.pipe(defaulted({})),
+    /** Left out, the image's own. */
+    workingDirectory: Schema.optionalKey(Schema.NonEmptyString),
+    mounts: Schema.Array(Mount).pipe(defaulted([])),
+    files: Schema.Array(StepFile).pipe(defaulted([]))
+  }).check(
+    Schema.makeFilter(({ dockerfile, image }: { readonly image: string; readonly dockerfile?: string }) =>
+      image !== "" || dockerfile !== undefined ? undefined : "a container step needs an image or a Dockerfile"
+    )
+  )
+) {}
 
 /** @category schemas */
 export const Step = Schema.Union([ScriptStep, ContainerStep])

@@ -8,6 +8,7 @@ const all: Capabilities.Capabilities = {
   hostJobs: true,
   containerJobs: true,
   containerSteps: true,
+  dockerfileSteps: true,
   serviceImages: true,
   serviceCommands: true,
   workspaces: ["in-place", "copy"],
@@ -17,6 +18,7 @@ const all: Capabilities.Capabilities = {
 }
 const script = new JobStep({ run: new ScriptStep({ script: "true" }) })
 const containerStep = new JobStep({ run: new ContainerStep({ image: "tool:1" }) })
+const dockerfileStep = new JobStep({ run: new ContainerStep({ dockerfile: "/a/Dockerfile" }) })
 const container = new JobContainer({ image: "app:1" })
 const image = new Service({ name: "db", image: "postgres:17" })
 const command = new Service({ name: "cache", command: ["redis-server"] })
@@ -96,6 +98,19 @@ describe("missingFor", () => {
       job: { steps: [script, containerStep] },
       lacks: ["container steps (image tool:1)", "Make it a script step"]
     },
+    {
+      title: "no container steps from a Dockerfile",
+      has: { dockerfileSteps: false },
+      job: { steps: [containerStep, dockerfileStep] },
+      lacks: ["from a Dockerfile (/a/Dockerfile)", "push the image"]
+    },
+    {
+      title: "no container steps at all",
+      has: { containerSteps: false },
+      job: { steps: [dockerfileStep] },
+      lacks: ["container steps (/a/Dockerfile)", "Make it a script step"]
+    },
+    { title: "container steps from a Dockerfile", has: {}, job: { steps: [dockerfileStep] } },
     { title: "container steps", has: {}, job: { steps: [script, containerStep] } },
     {
       title: "hand-over and completion are asked for later",
@@ -128,6 +143,15 @@ describe("missingFor", () => {
     assert.isUndefined(Capabilities.missingFor("mine", Capabilities.minimal, new Job({ name: "a", steps: [script] })))
     const { hostJobs, workspaces, ...rest } = Capabilities.minimal
     assert.deepStrictEqual([hostJobs, workspaces, Object.values(rest).some(Boolean)], [true, [], false])
+  })
+})
+
+describe("a container step", () => {
+  it("has an image, a Dockerfile, or both", () => {
+    assert.throws(() => new ContainerStep({}))
+    assert.throws(() => new ContainerStep({ image: "" }))
+    assert.strictEqual(new ContainerStep({ dockerfile: "/D" }).image, "")
+    assert.strictEqual(new ContainerStep({ image: "a", dockerfile: "/D" }).image, "a")
   })
 })
 

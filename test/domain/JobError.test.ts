@@ -213,6 +213,17 @@ const table: ReadonlyArray<{
     anchor: "invalid-input"
   },
   {
+    reason: new JobError.DockerfileRefused({
+      detail: "Dockerfile line 2: 'X'",
+      hint: "Author of the action: mend it."
+    }),
+    says: ["Dockerfile line 2: 'X'"],
+    advises: "Author of the action: mend it.",
+    retryable: false,
+    exitCode: 2,
+    anchor: "dockerfile-refused"
+  },
+  {
     reason: new JobError.HandleRejected({ detail: "version 2" }),
     says: ["version 2"],
     advises: "version of jobscope",

@@ -79,6 +79,7 @@ export const capabilities: Capabilities = {
   hostJobs: true,
   containerJobs: false,
   containerSteps: false,
+  dockerfileSteps: false,
   serviceImages: false,
   serviceCommands: true,
   workspaces: ["in-place", "copy"],

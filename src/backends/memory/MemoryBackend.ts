@@ -43,6 +43,7 @@ export const capabilities: Capabilities = {
   hostJobs: true,
   containerJobs: true,
   containerSteps: true,
+  dockerfileSteps: true,
   serviceImages: true,
   serviceCommands: true,
   workspaces: ["in-place", "copy"],
@@ -140,7 +141,7 @@ export const make = Effect.fnUntraced(function* (options: Options = {}) {
         )
       }
     }
-    const key = `start ${step._tag === "ScriptStep" ? step.script : step.image} in ${environment.spec.name}`
+    const key = `start ${step._tag === "ScriptStep" ? step.script : (step.dockerfile ?? step.image)} in ${environment.spec.name}`
     const attempt = MemoryWorld.countAttempt(world, key)
     if (program.startFailure !== undefined && attempt <= program.startFailures) {
       return yield* fail(program.startFailure)

@@ -11,6 +11,7 @@ import type { JobSpec, Service } from "../../domain/Job.ts"
 import { InvalidInput, type Reason, Unsupported } from "../../domain/JobError.ts"
 import type { ContainerStep } from "../../domain/Step.ts"
 import type { Wire } from "../kubernetes/KubeResource.ts"
+import type { BuiltContainer, BuiltStep } from "./internal/builtStep.ts"
 import type { MountPlan, PodVolume, VolumeMount } from "./internal/mountPlan.ts"
 import { withoutRepetition } from "./internal/mountPlan.ts"
 import { stateDirectory, supervisor, volumeDirectory } from "./internal/podScripts.ts"
@@ -409,28 +410,45 @@ export const stepManifests = (
     readonly before: ReadonlyArray<Container>
     readonly beside: ReadonlyArray<Container>
     readonly volumes: ReadonlyArray<PodVolume>
+    /** In place of the step's image. */
+    readonly built?: BuiltStep | undefined
   }
 ): Manifests | Reason => {
+  const { built, files, volumes } = about
   const { options } = identity
   const [envId = "env", ...pullIds] = about.secretIds
   const env = makeEnvSecret(identity, envId)
   const mounts = mountsOf(plan, step.mounts)
   if (mounts instanceof InvalidInput) return mounts
-  const paths = Object.entries(about.files.env).map(([name, value]): EnvEntry => ({ name, value: literal(value) }))
+  const paths = Object.entries(files.env).map(([name, value]): EnvEntry => ({ name, value: literal(value) }))
+  const ours: Pick<Container, "command" | "args" | "workingDir" | "env"> =
+    built?.container.command === undefined
+      ? {
+          ...(step.entryPoint === undefined ? {} : { command: step.entryPoint.map(literal) }),
+          ...(step.args.length === 0 ? {} : { args: step.args.map(literal) }),
+          ...(step.workingDirectory === undefined ? {} : { workingDir: step.workingDirectory }),
+          env: [...env.entries(step.env), ...paths]
+        }
+      : startOf(built.container)
   const container: Container = {
     name: jobContainer,
-    image: step.image,
-    ...(step.entryPoint === undefined ? {} : { command: step.entryPoint.map(literal) }),
-    ...(step.args.length === 0 ? {} : { args: step.args.map(literal) }),
-    ...(step.workingDirectory === undefined ? {} : { workingDir: step.workingDirectory }),
-    env: [...env.entries(step.env), ...paths],
-    volumeMounts: [...mounts, ...about.files.mounts]
+    image: built?.container.image ?? step.image,
+    ...ours,
+    ...(built === undefined ? {} : { securityContext: built.container.security }),
+    volumeMounts: [...mounts, ...files.mounts, ...(built?.mounts ?? [])]
   }
+  const planned = (of: BuiltContainer): Container => ({
+    name: of.name,
+    image: of.image,
+    ...startOf(of),
+    securityContext: of.security,
+    volumeMounts: built?.mounts ?? []
+  })
+  const before = [...about.before, ...(built?.before ?? []).map(planned)]
+  const beside = [...(built?.beside ?? []).map(planned), ...about.beside]
   const pulls = pullSecrets(identity, pullIds, [step.credentials])
   const used = new Set(
-    [container, ...about.before, ...about.beside].flatMap(({ volumeMounts = [] }) =>
-      volumeMounts.map(({ name }) => name)
-    )
+    [container, ...before, ...beside].flatMap(({ volumeMounts = [] }) => volumeMounts.map(({ name }) => name))
   )
   const roles = new Map<string, ContainerRole>([[jobContainer, "step"]])
   const pod: PodManifest = {
@@ -446,10 +464,16 @@ export const stepManifests = (
       ...(pulls.length === 0
         ? {}
         : { imagePullSecrets: pulls.map(({ metadata }) => ({ name: metadata?.name ?? "" })) }),
-      ...(about.before.length === 0 ? {} : { initContainers: about.before }),
-      containers: [container, ...about.beside],
-      volumes: [...plan.volumes, ...about.volumes].filter(({ name }) => used.has(name))
+      ...(before.length === 0 ? {} : { initContainers: before }),
+      containers: [container, ...beside],
+      volumes: [...plan.volumes, ...volumes, ...(built?.volumes ?? [])].filter(({ name }) => used.has(name))
     }
   }
   return { pod: options.adjust?.(pod, roles) ?? pod, secrets: [...env.secret(), ...pulls], roles, services: new Map() }
 }
+
+/** What a planned container starts: nothing in it is meant for Kubernetes to expand. */
+const startOf = ({ command, env }: BuiltContainer): Pick<Container, "command" | "env"> => ({
+  ...(command === undefined ? {} : { command: command.map(literal) }),
+  env: Object.entries(env).map(([name, value]) => ({ name, value: literal(value) }))
+})

@@ -3,7 +3,10 @@
  */
 import type { V1Pod } from "@kubernetes/client-node"
 import type * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
 import type { JobSpec } from "../../domain/Job.ts"
+import type { BackendError } from "../../domain/JobError.ts"
+import type { Builder } from "../dockerfile/Builder.ts"
 import type { Wire } from "../kubernetes/KubeResource.ts"
 
 /** A pod as JSON. */
@@ -131,6 +134,10 @@ export interface Options {
   readonly initContainers?: ReadonlyArray<NonNullable<PodManifest["spec"]>["containers"][number]> | undefined
   /** Volumes that only pods know, by name; a mount's source may name them. */
   readonly volumes?: ReadonlyArray<NonNullable<NonNullable<PodManifest["spec"]>["volumes"]>[number]> | undefined
+  /** What container steps of a Dockerfile are made by; asked for when there is one. Default: the inline builder, which needs nothing. */
+  readonly builder?: Effect.Effect<Builder["Service"], BackendError> | undefined
+  /** How a build shows in a step's output: `github` folds each `RUN`, and takes nothing in it for a workflow command. Default `plain`. */
+  readonly buildLog?: "plain" | "github" | undefined
   /** The settings that raise privilege (`privileged`, `capAdd`, user 0 where the image has none) are allowed. Default false. */
   readonly allowPrivileged?: boolean | undefined
 }

@@ -24,7 +24,9 @@ import { stepManifests } from "../PodManifest.ts"
 import { jobContainer } from "../PodNames.ts"
 import type { PodManifest } from "../PodOptions.ts"
 import { lossOf } from "../PodStatus.ts"
+import type { BuiltStep } from "./builtStep.ts"
 import { containerLog } from "./containerLog.ts"
+import { placeStep, prepareStep } from "./dockerfileStep.ts"
 import { planMounts } from "./mountPlan.ts"
 import { awaitPod } from "./readiness.ts"
 import { makeStepFiles, type Setting } from "./stepFiles.ts"
@@ -46,8 +48,14 @@ export const startContainerStep = Effect.fnUntraced(function* (setting: Setting,
       })
     )
   }
+  const made =
+    step.dockerfile === undefined
+      ? undefined
+      : yield* prepareStep(step, step.dockerfile, { options, arch: data.facts.arch })
+  if (made !== undefined && !("prepared" in made)) return endedBuild(made.exitCode, made.log)
   const plan = planMounts({ mounts: data.mounts, volumes: [], podVolumes: options.volumes ?? [], sharing })
   const files = yield* makeStepFiles({ ...setting, name, id, plan }, step)
+  const built = made === undefined ? undefined : yield* placeStep(made.prepared, step, files)
   const address = data.facts.services.length === 0 ? data.address : (data.address ?? (yield* addressOf(setting)))
   const manifests = stepManifests(step, identity, plan, {
     name,
@@ -58,7 +66,8 @@ export const startContainerStep = Effect.fnUntraced(function* (setting: Setting,
     files,
     before: files.before,
     beside: files.beside,
-    volumes: files.volumes
+    volumes: files.volumes,
+    built
   })
   if ("_tag" in manifests) return yield* fail(manifests)
 
@@ -108,10 +117,9 @@ export const startContainerStep = Effect.fnUntraced(function* (setting: Setting,
     told: (reason: string) => emit({ _tag: "Waiting", job, phase: "steps", reason })
   }
   yield* files.bring(pod, waiting)
-  const started = yield* awaitPod({ ...waiting, pod, enough: hasStarted })
+  const started = yield* awaitPod({ ...waiting, pod, enough: (now) => hasStarted(now, built) })
 
-  const state = stateOf(started)
-  const terminated = state?.terminated
+  const terminated = endOf(started, built)
   if (terminated !== undefined && neverRan(terminated.reason)) {
     over = true
     return yield* fail(new StepStartFailed({ detail: terminated.message ?? terminated.reason ?? "", transient: false }))
@@ -127,7 +135,7 @@ export const startContainerStep = Effect.fnUntraced(function* (setting: Setting,
     ending !== undefined
       ? Effect.succeed(true)
       : Effect.flatMap(look, (now) => {
-          if (stateOf(now)?.terminated === undefined) {
+          if (endOf(now, built) === undefined) {
             const reason = lossOf(now, undefined)
             return reason === undefined ? Effect.succeed(false) : fail(reason)
           }
@@ -135,14 +143,25 @@ export const startContainerStep = Effect.fnUntraced(function* (setting: Setting,
           return Effect.succeed(true)
         })
   )
-  const log = containerLog(kube, { namespace, pod: name, container: jobContainer }, hasEnded)
+  const stageLogs = (built?.beside ?? []).map(({ name: container }) =>
+    containerLog(
+      kube,
+      { namespace, pod: name, container },
+      Effect.map(look, (now) => stateOf(now, container)?.terminated !== undefined)
+    )
+  )
+  const ownLog = containerLog(kube, { namespace, pod: name, container: jobContainer }, hasEnded)
+  const log = [...stageLogs, ownLog].reduce<Stream.Stream<Uint8Array, BackendError>>(
+    (before, after) => Stream.concat(before, after),
+    textOf(made?.log ?? [])
+  )
 
   const settle = Effect.gen(function* () {
     yield* Effect.repeat(
       Effect.tap(hasEnded, (yes) => (yes ? Effect.void : Effect.sleep("250 millis"))),
       { until: (yes) => yes }
     )
-    const { exitCode = 0, reason } = stateOf(ending)?.terminated ?? {}
+    const { exitCode = 0, reason } = endOf(ending, built) ?? {}
     const lost = ending === undefined ? undefined : lossOf(ending, undefined)
     if (lost !== undefined && (lost.cause !== "Unknown" || reason === "OOMKilled")) return yield* fail(lost)
     yield* files.fetch
@@ -206,13 +225,34 @@ const untilEnded = (hasEnded: Effect.Effect<boolean, BackendError>): Effect.Effe
     )
   )
 
-const stateOf = (pod: PodManifest | undefined) =>
-  pod?.status?.containerStatuses?.find(({ name }) => name === jobContainer)?.state
+const stateOf = (pod: PodManifest | undefined, container: string = jobContainer) =>
+  pod?.status?.containerStatuses?.find(({ name }) => name === container)?.state
 
-const hasStarted = (pod: PodManifest): boolean => {
-  const state = stateOf(pod)
-  return state?.running !== undefined || state?.terminated !== undefined
-}
+/** How the step has ended: as its container, or as the first of a build beside it that has failed. */
+const endOf = (pod: PodManifest | undefined, built: BuiltStep | undefined) =>
+  stateOf(pod)?.terminated ??
+  (built?.beside ?? [])
+    .map(({ name }) => stateOf(pod, name)?.terminated)
+    .find((terminated) => terminated !== undefined && terminated.exitCode !== 0)
+
+const hasStarted = (pod: PodManifest, built: BuiltStep | undefined): boolean =>
+  endOf(pod, built) !== undefined ||
+  [jobContainer, ...(built?.beside ?? []).map(({ name }) => name)].every((name) => {
+    const state = stateOf(pod, name)
+    return state?.running !== undefined || state?.terminated !== undefined
+  })
+
+/** What a builder has written before there was a pod. */
+const textOf = (lines: ReadonlyArray<string>): Stream.Stream<Uint8Array> =>
+  lines.length === 0 ? Stream.empty : Stream.succeed(Buffer.from(`${lines.join("\n")}\n`))
+
+/** A step whose build has failed: there was no pod. */
+const endedBuild = (exitCode: number, log: ReadonlyArray<string>): RunningStep => ({
+  output: Stream.map(textOf(log), (bytes): OutputChunk => ({ stream: "stdout", bytes })),
+  exitCode: Effect.succeed(exitCode),
+  signal: () => Effect.void,
+  files: Effect.succeed(new Map())
+})
 
 /** Reasons of a container that ended without having run. */
 const neverRan = (reason: string | undefined) => reason === "StartError" || reason === "ContainerCannotRun"

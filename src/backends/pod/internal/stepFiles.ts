@@ -1,5 +1,6 @@
 /** How the files of a container step get into its pod and back: through the claim, or by a container of ours beside it. */
 import * as Fs from "node:fs"
+import * as Os from "node:os"
 import * as Path from "node:path"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -10,6 +11,7 @@ import type { KubeClient } from "../../kubernetes/KubeClient.ts"
 import type { Identity } from "../PodManifest.ts"
 import { jobContainer } from "../PodNames.ts"
 import type { Options, PodManifest, Sharing } from "../PodOptions.ts"
+import type { FilesFor } from "./builtStep.ts"
 import { stateDirectoryOf } from "./channels.ts"
 import { type Copying, inPod } from "./copying.ts"
 import { pack } from "./files/Archive.ts"
@@ -38,7 +40,7 @@ export interface Setting {
   readonly job: string
 }
 
-export interface StepFiles {
+export interface StepFiles extends FilesFor {
   /** Variables with the paths of the step's files, and where those are mounted. */
   readonly env: Readonly<Record<string, string>>
   readonly mounts: ReadonlyArray<VolumeMount>
@@ -93,10 +95,17 @@ const throughClaim = Effect.fnUntraced(function* (
       if ("local" in planned && planned.local !== undefined) Fs.mkdirSync(planned.local, { recursive: true })
     }
   })
-  const subPath = Path.posix.join(sharing.subPath ?? "", Path.relative(sharing.root, directory))
+  const subPathOf = (path: string) => Path.posix.join(sharing.subPath ?? "", Path.relative(sharing.root, path))
   const files: StepFiles = {
     env: variablesOf(step),
-    mounts: step.files.length === 0 ? [] : [{ name: "work", mountPath: filesDirectory, subPath }],
+    mounts:
+      step.files.length === 0 ? [] : [{ name: workVolume, mountPath: filesDirectory, subPath: subPathOf(directory) }],
+    targets: step.files.length === 0 ? [] : [filesDirectory],
+    share: Effect.fnUntraced(function* (_, mountPath, write) {
+      const own = yield* temporary(Path.join(stateDirectoryOf(sharing), identity.environment))
+      yield* write(own)
+      return { mount: { name: workVolume, mountPath, subPath: subPathOf(own) }, volumes: [] }
+    }),
     volumes: [],
     before: [],
     beside: [],
@@ -107,6 +116,17 @@ const throughClaim = Effect.fnUntraced(function* (
   return files
 })
 
+/** A path in a directory, for a new directory whose name cannot be guessed; what is made there goes with the scope. */
+const temporary = (parent: string): Effect.Effect<string, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.map(secretName, (name) => Path.join(parent, name)),
+    (path) =>
+      // What a container has left there may be another user's: it goes with the environment.
+      Effect.ignore(
+        Effect.try({ try: () => Fs.rmSync(path, { recursive: true, force: true }), catch: () => "left" as const })
+      )
+  )
+
 const readCollected = (step: ContainerStep, directory: string): ReadonlyMap<string, string> =>
   new Map(
     step.files.flatMap(({ collect, name }) => {
@@ -116,6 +136,7 @@ const readCollected = (step: ContainerStep, directory: string): ReadonlyMap<stri
   )
 
 const workDirectory = `${stateDirectory}/work`
+const broughtDirectory = `${stateDirectory}/brought`
 const receiver = "jobscope-files-in"
 const sender = "jobscope-files-out"
 
@@ -129,7 +150,8 @@ const byTravel = Effect.fnUntraced(function* (
     name,
     namespace,
     options,
-    plan
+    plan,
+    sharing
   }: Setting & { readonly name: string; readonly plan: MountPlan },
   step: ContainerStep
 ) {
@@ -159,6 +181,8 @@ const byTravel = Effect.fnUntraced(function* (
         ? []
         : [{ source: mount.source, inJob, inStep: `${workDirectory}/${subPath}` }]
     })
+  /** Directories of this machine for the pod, and where its containers find them. */
+  const brought: Array<{ readonly directory: string; readonly volume: string }> = []
   const before = new Map<string, LocalTree.Manifest>()
   let collected: ReadonlyMap<string, string> = new Map()
   const helper = (helperName: string, script: string): Container => ({
@@ -167,6 +191,7 @@ const byTravel = Effect.fnUntraced(function* (
     command: ["sh", "-c", script],
     volumeMounts: [
       { name: "jobscope", mountPath: stateDirectory },
+      ...brought.map(({ volume }) => ({ name: volume, mountPath: `${broughtDirectory}/${volume}` })),
       ...(tops.length === 0 ? [] : [{ name: workVolume, mountPath: workDirectory }])
     ]
   })
@@ -192,6 +217,12 @@ const byTravel = Effect.fnUntraced(function* (
         archive: pack([{ root: directory, manifest, paths: [...delta.added, ...delta.changed] }]),
         remove: delta.removed,
         modes: "shared"
+      })
+    }
+    for (const { directory, volume } of brought) {
+      yield* copying.files.push({
+        to: { ...to, directory: `${broughtDirectory}/${volume}` },
+        archive: pack([{ root: directory }])
       })
     }
     for (const { inStep, source } of tops)
@@ -242,8 +273,18 @@ const byTravel = Effect.fnUntraced(function* (
   const files: StepFiles = {
     env: variablesOf(step),
     mounts: step.files.length === 0 ? [] : [{ name: "jobscope", mountPath: filesDirectory, subPath: "files" }],
+    targets: step.files.length === 0 ? [] : [filesDirectory],
+    share: Effect.fnUntraced(function* (volume, mountPath, write) {
+      const directory = yield* temporary((sharing._tag === "Copy" ? sharing.stateDirectory : undefined) ?? Os.tmpdir())
+      yield* write(directory)
+      brought.push({ directory, volume })
+      return { mount: { name: volume, mountPath }, volumes: [{ name: volume, emptyDir: {} }] }
+    }),
     volumes: [{ name: "jobscope", emptyDir: {} }],
-    before: [helper(receiver, `until [ -e ${stateDirectory}/go ]; do sleep 0.05 2>/dev/null || sleep 1; done`)],
+    // After all that is shared is known.
+    get before() {
+      return [helper(receiver, `until [ -e ${stateDirectory}/go ]; do sleep 0.05 2>/dev/null || sleep 1; done`)]
+    },
     beside: [helper(sender, "trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done")],
     bring,
     fetch,
