@@ -84,7 +84,7 @@ export const layer = (name: Name, values: Values): Layer.Layer<JobBackend, Backe
     case "local":
       return LocalBackend.layer({ stateDirectory: values.stateDirectory })
     case "pod":
-      return Layer.provide(PodBackend.layer({ namespace: values.namespace }), kubernetes(values))
+      return Layer.provide(PodBackend.layer({ namespace: values.namespace, buildLog: "github" }), kubernetes(values))
     case "kro":
       return Layer.unwrap(
         Effect.map(kroOptions(values), (options) => Layer.provide(KroBackend.layer(options), kubernetes(values)))

@@ -194,6 +194,8 @@ export interface ActionSyntax {
       }
     | {
         readonly _tag: "Docker"
+        /** A Dockerfile, relative to the action, or a published image. */
+        readonly from: "dockerfile" | "image"
         readonly image: Located<string>
         readonly entrypoint?: string | undefined
         readonly postEntrypoint?: string | undefined

@@ -1,9 +1,11 @@
+import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as MemoryBackend from "../../../src/backends/memory/MemoryBackend.ts"
 import { MemoryWorld } from "../../../src/backends/memory/MemoryWorld.ts"
 import * as EnvVars from "../../../src/domain/EnvVars.ts"
+import { refusals } from "../../../src/programs/github/internal/refusals.ts"
 import * as WorkflowFile from "../../../src/programs/github/WorkflowFile.ts"
 import { directoryWith, onDisk, oneJob, run, runFile } from "./support.ts"
 
@@ -181,7 +183,8 @@ runs:
   image: docker://alpine:3
   entrypoint: /run.sh
   args: ["one \${{ inputs.a }}", two]
-  env: { FROM: "\${{ inputs.a }}" }`
+  env: { FROM: "\${{ inputs.a }}" }`,
+          "built/action.yml": "runs: { using: docker, image: sub/Dockerfile, args: [x], post-entrypoint: /post.sh }"
         })
         const file = yield* WorkflowFile.fromText(
           oneJob(
@@ -189,7 +192,8 @@ runs:
 - uses: actions/checkout@v4
 - run: "true"
 - { uses: docker://busybox, with: { entrypoint: /bin/echo, args: 'x "y z"' } }
-- { uses: ./docker }`,
+- { uses: ./docker }
+- { uses: ./built }`,
             `container:
   image: registry.example:5000/node:\${{ matrix.v }}
   credentials: { username: me, password: "\${{ secrets.NONE || 'pw' }}" }
@@ -213,7 +217,9 @@ services:
         const records = yield* (yield* MemoryWorld).records
         const provisioned = records.find(({ _tag }) => _tag === "Provisioning")
         const started = records.filter(({ _tag }) => _tag === "StepStarted")
-        const [script, docker, action] = started.map((record) => ("step" in record ? record.step : undefined))
+        const [script, docker, action, built, post] = started.map((record) =>
+          "step" in record ? record.step : undefined
+        )
         assert.strictEqual(provisioned?._tag, "Provisioning")
         assert.strictEqual(Redacted.value(script?.env.C ?? Redacted.make("")), "1")
         assert.isUndefined(docker?.env.C, "what the job's container has is not in other containers")
@@ -223,6 +229,15 @@ services:
           entryPoint: ["/bin/echo"],
           args: ["x", "y z"]
         })
+        const dockerfile = join(workspace, "built/sub/Dockerfile")
+        assert.deepInclude(built, { dockerfile, args: ["x"] })
+        assert.deepInclude(post, { dockerfile, entryPoint: ["/post.sh"] })
+        const without = { ...MemoryBackend.capabilities, dockerfileSteps: false }
+        assert.deepStrictEqual(
+          refusals(file, file.syntax.jobs, "mine", without).map(({ line, message }) => `${line} ${message}`),
+          ["26 The mine backend has no container steps from a Dockerfile (./built)"]
+        )
+        assert.deepStrictEqual(refusals(file, file.syntax.jobs, "mine", MemoryBackend.capabilities), [])
         assert.deepInclude(action, { image: "alpine:3", entryPoint: ["/run.sh"], args: ["one dflt", "two"] })
         assert.deepStrictEqual(EnvVars.reveal({ FROM: action!.env.FROM!, INPUT_A: action!.env.INPUT_A! }), {
           FROM: "dflt",

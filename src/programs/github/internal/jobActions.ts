@@ -1,4 +1,5 @@
 /** `uses`: actions of this repository, images, and the checkout that is already done. */
+import * as Path from "node:path"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -70,7 +71,7 @@ export const makeActions = ({ enter, evaluated, onOutputs, registerPost, runner,
         return { _tag: "Done", id: about.id, name: about.name, detail, outputs }
       }
       case "Docker":
-        return dockerStep(about, given, { image: does.action.image, args: [], env: {} })
+        return dockerStep(about, given, { source: { image: does.action.image }, args: [], env: {} })
       case "Local": {
         const action = setting.file.actions.get(does.action.path)
         if (action === undefined) return yield* Effect.fail(`there is no action in ${does.action.path}`)
@@ -153,7 +154,11 @@ export const makeActions = ({ enter, evaluated, onOutputs, registerPost, runner,
           )
         ])
         const docker = {
-          image: runs.image.value,
+          source:
+            runs.from === "image"
+              ? { image: runs.image.value }
+              : // As it is on this machine: what the job's steps have changed of it does not count.
+                { dockerfile: Path.join(setting.file.workspace, path, runs.image.value) },
           args: args as ReadonlyArray<string>,
           env: env as Readonly<Record<string, string>>
         }
@@ -166,7 +171,7 @@ export const makeActions = ({ enter, evaluated, onOutputs, registerPost, runner,
               condition: runs.postIf,
               inputs,
               state,
-              run: (fields) => containerStep(docker.image, entryPoint, docker.args, fields)
+              run: (fields) => containerStep(docker.source, entryPoint, docker.args, fields)
             })
           )
         }
@@ -211,11 +216,11 @@ export const makeActions = ({ enter, evaluated, onOutputs, registerPost, runner,
     const args = own === undefined ? docker.args : Words.split(own)
     const withEnv = { ...about, own: { ...docker.env, ...about.own } }
     return runner.run(withEnv, {
-      command: [docker.image, ...args].join(" "),
+      command: [docker.source.image ?? docker.source.dockerfile, ...args].join(" "),
       inputs,
       state: docker.state,
       make: (fields) =>
-        containerStep(docker.image, entryPoint === undefined ? undefined : Words.split(entryPoint), args, fields)
+        containerStep(docker.source, entryPoint === undefined ? undefined : Words.split(entryPoint), args, fields)
     })
   }
 
@@ -238,8 +243,12 @@ export const makeActions = ({ enter, evaluated, onOutputs, registerPost, runner,
 
 type UsesDoes = Extract<StepSyntax["does"], { readonly _tag: "Uses" }>
 
+type DockerSource =
+  | { readonly image: string; readonly dockerfile?: never }
+  | { readonly image?: never; readonly dockerfile: string }
+
 interface Docker {
-  readonly image: string
+  readonly source: DockerSource
   readonly entrypoint?: string | undefined
   readonly args: ReadonlyArray<string>
   readonly env: Readonly<Record<string, string>>
@@ -252,13 +261,13 @@ const postOf = (
 ): Post => ({ ...post, id: `${id}.post`, name: `Post ${name}`, env: now.env })
 
 const containerStep = (
-  image: string,
+  source: DockerSource,
   entryPoint: ReadonlyArray<string> | undefined,
   args: ReadonlyArray<string>,
   { env, files, workspace }: RunFields
 ): Step =>
   new ContainerStep({
-    image,
+    ...source,
     args,
     env,
     files,

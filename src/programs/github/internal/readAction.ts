@@ -115,12 +115,7 @@ const readDocker = (source: Source, runs: Node): ActionSyntax["runs"] | undefine
     if (fields?.get("image") === undefined) source.report("missing-key", runs.range, "`runs` has no `image`")
     return undefined
   }
-  if (!image.value.startsWith("docker://")) {
-    source.report("unsupported", image.range, "Actions that build their image from a Dockerfile are not supported", {
-      hint: "Build and push the image, and name it: docker://registry/image:tag."
-    })
-    return undefined
-  }
+  const published = image.value.startsWith("docker://")
   const pre = fields.get("pre-entrypoint")
   if (pre !== undefined) warnOfPre(source, pre)
   const args = fields.get("args")
@@ -129,7 +124,8 @@ const readDocker = (source: Source, runs: Node): ActionSyntax["runs"] | undefine
   const text = (key: string) => readLiteral(source, fields.get(key), `\`${key}\``)?.value
   return {
     _tag: "Docker",
-    image: { value: image.value.slice("docker://".length), range: image.range },
+    from: published ? "image" : "dockerfile",
+    image: { value: published ? image.value.slice("docker://".length) : image.value, range: image.range },
     entrypoint: text("entrypoint"),
     postEntrypoint: text("post-entrypoint"),
     postIf: readPostCondition(source, fields.get("post-if")),

@@ -30,8 +30,16 @@ export const refusals = (
       if (does._tag !== "Uses") continue
       const { action } = does
       const local = action._tag === "Local" ? file.actions.get(action.path) : undefined
-      if (action._tag === "Docker" || local?.runs._tag === "Docker") {
+      const docker = action._tag === "Docker" || local?.runs._tag === "Docker"
+      if (docker && !has.containerSteps) {
         refuse(at, does.uses.range, `container steps (${does.uses.value})`, images)
+      } else if (local?.runs._tag === "Docker" && local.runs.from === "dockerfile" && !has.dockerfileSteps) {
+        refuse(
+          at,
+          does.uses.range,
+          `container steps from a Dockerfile (${does.uses.value})`,
+          "Build and push the image, and name it (docker://registry/image:tag); or use --backend pod."
+        )
       }
       if (local?.runs._tag === "Composite" && !seen.has(local.file)) {
         steps(local.file, local.runs.steps, new Set([...seen, local.file]))
@@ -49,7 +57,7 @@ export const refusals = (
         if (isCertain(container)) refuse(own, name.range, `services from images ("${name.value}")`, images)
       }
     }
-    if (!has.containerSteps) steps(own, job.steps, new Set())
+    if (!has.containerSteps || !has.dockerfileSteps) steps(own, job.steps, new Set())
   }
   return found
 }
