@@ -9,7 +9,7 @@ import { pack } from "../../../../src/backends/pod/internal/files/Archive.ts"
 import * as LocalTree from "../../../../src/backends/pod/internal/files/LocalTree.ts"
 import { makeTarReader } from "../../../../src/backends/pod/internal/files/TarReader.ts"
 import { unpack } from "../../../../src/backends/pod/internal/files/Unpack.ts"
-import { contentOf, makeTree, temporaryDirectory, widened } from "./support/trees.ts"
+import { contentOf, makeFifo, makeTree, temporaryDirectory, widened } from "./support/trees.ts"
 
 const inDirectories = (title: string, body: (from: string, to: string) => Effect.Effect<void, BackendError>) =>
   it.live(title, () =>
@@ -100,7 +100,7 @@ describe("an archive", () => {
       for (const name of ["gone", "link", "directory", "fifo"]) Fs.rmSync(at(name))
       Fs.symlinkSync("same", at("link"))
       Fs.mkdirSync(at("directory"))
-      ChildProcess.execFileSync("mkfifo", [at("fifo")])
+      makeFifo(at("fifo"))
       const notes: Array<string> = []
       const note = (text: string) => Effect.sync(() => notes.push(text.replace(`${from}/`, "")))
       let chunks = 0

@@ -4,7 +4,7 @@ import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Schema } from "effect"
 import * as LocalTree from "../../../../src/backends/pod/internal/files/LocalTree.ts"
-import { makeTree, temporaryDirectory } from "./support/trees.ts"
+import { makeFifo, makeTree, temporaryDirectory } from "./support/trees.ts"
 
 const inTree = <A, E>(title: string, body: (root: string) => Effect.Effect<A, E>) =>
   it.effect(title, () =>
@@ -39,7 +39,7 @@ describe("a snapshot", () => {
 
   inTree("leaves out what nobody can copy, and says so", (root) =>
     Effect.gen(function* () {
-      ChildProcess.execFileSync("mkfifo", [Path.join(root, "fifo")])
+      makeFifo(Path.join(root, "fifo"))
       Fs.writeFileSync(Buffer.concat([Buffer.from(`${root}/bad-`), Buffer.from([0xff])]), "")
       const { manifest, skipped } = yield* LocalTree.snapshot(root)
       assert.isFalse(manifest.has("fifo"))

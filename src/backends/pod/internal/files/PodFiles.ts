@@ -36,7 +36,7 @@ export interface Options {
 }
 
 /** How files arrive in a container. */
-export interface ArrivalOptions {
+interface ArrivalOptions {
   /** The directory is made if it is missing. */
   readonly to: PodSession.Place
   /** Default `kept`. */
@@ -90,7 +90,7 @@ export interface Choice {
   readonly removed?: ReadonlyArray<string> | undefined
 }
 
-export interface PullOptions<A, E, R> {
+interface PullOptions<A, E, R> {
   readonly from: PodSession.Place
   readonly select: Selection
   /** Reads the archive to its end, anew with every try: what came before the end is not yet confirmed. */
@@ -105,14 +105,14 @@ export interface Pulled<A> {
   readonly warnings: ReadonlyArray<string>
 }
 
-export interface TransferOptions extends ArrivalOptions {
+interface TransferOptions extends ArrivalOptions {
   readonly from: PodSession.Place
   readonly select: Selection
   /** What of it also lands in a directory of this machine. */
   readonly keep?: (UnpackOptions & { readonly root: string }) | undefined
 }
 
-export interface Transferred {
+interface Transferred {
   readonly pushed: Pushed
   readonly pulled: Omit<Pulled<unknown>, "value">
   readonly kept: Unpacked | undefined

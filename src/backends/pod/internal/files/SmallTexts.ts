@@ -10,7 +10,7 @@ import type { BackendError } from "../../../../domain/JobError.ts"
 import { codeOf, isForbidden, isMissing, storageFailed } from "./fileErrors.ts"
 import type { Manifest } from "./LocalTree.ts"
 
-export interface SmallText {
+interface SmallText {
   readonly path: string
   readonly content: string
 }

@@ -145,7 +145,7 @@ export const open = Effect.fnUntraced(function* (
 })
 
 /** Of each kind the first lines. */
-export interface Complaints {
+interface Complaints {
   readonly minor: ReadonlyArray<string>
   readonly serious: ReadonlyArray<string>
 }

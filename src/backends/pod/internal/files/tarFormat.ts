@@ -10,7 +10,7 @@
 import { Buffer } from "node:buffer"
 
 /** What an entry of an archive is. `Other`: devices, FIFOs and what else nobody should make of a foreign archive. */
-export type TarType = "File" | "Directory" | "Link" | "HardLink" | "Other"
+type TarType = "File" | "Directory" | "Link" | "HardLink" | "Other"
 
 export interface TarHeader {
   /** As in the archive: it may be absolute, and may hold `..`. */

@@ -11,7 +11,7 @@ import * as PodFiles from "../../../../../src/backends/pod/internal/files/PodFil
 import { unpack } from "../../../../../src/backends/pod/internal/files/Unpack.ts"
 import { contentOf, makeTree, temporaryDirectory, widened } from "./trees.ts"
 
-export interface Container {
+interface Container {
   readonly namespace: string
   readonly pod: string
   readonly container: string

@@ -91,3 +91,7 @@ export const makeManyFiles = (root: string, count = 10_000) => {
     Fs.writeFileSync(Path.join(directory, `file-${index}.txt`), content)
   }
 }
+
+export const makeFifo = (path: string) => {
+  ChildProcess.execFileSync("sh", ["-c", 'mkfifo "$1"', "sh", path])
+}
