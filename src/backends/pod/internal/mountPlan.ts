@@ -14,7 +14,7 @@ export interface Copied {
 }
 
 /** What a mount becomes; `shared`: it exists on this machine too. */
-export interface PlannedMount {
+interface PlannedMount {
   readonly mount: VolumeMount
   readonly local?: string | undefined
 }

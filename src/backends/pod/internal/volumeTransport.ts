@@ -63,7 +63,7 @@ export const greeting = (local: string): Effect.Effect<string, BackendError> =>
     })
   )
 
-export const removeVolume = (local: string): Effect.Effect<void, BackendError> =>
+const removeVolume = (local: string): Effect.Effect<void, BackendError> =>
   storing("removing this environment's part of the shared volume", () =>
     Fs.rmSync(local, { recursive: true, force: true })
   )
@@ -168,6 +168,7 @@ export const makeVolumeTransport = (local: string, pod: JobPod): StepTransport =
           return new Map(contents.flatMap(([name, content]) => (content === undefined ? [] : [[name, content]])))
         })
       ),
+      outOfMemory: Effect.map(Deferred.await(exit), () => Fs.existsSync(inDirectory("oom"))),
       // Whoever shares a volume sees every file already.
       returned: Effect.succeed(new Map())
     }
