@@ -1,6 +1,8 @@
 /**
  * Measures what docs/architecture.md promises, and holds it to budgets: `npm run bench`.
  *
+ * With KUBECONFIG it also measures the hook, in runner pods of that cluster.
+ *
  * Machines are shared and noisy, so each figure is a median of whole processes, and what is held to a budget is a ratio of two figures of
  * the same run, or a memory size.
  */
@@ -8,17 +10,11 @@ import { execFileSync, spawnSync } from "node:child_process"
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { hookRows } from "./bench/hooks/rows.ts"
+import type { Row } from "./bench/row.ts"
 
 const root = join(import.meta.dirname, "..")
 const runs = 5
-
-interface Row {
-  readonly what: string
-  readonly figures: string
-  readonly measured: number
-  readonly unit: string
-  readonly budget: number
-}
 
 const median = (values: ReadonlyArray<number>) => [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN
 
@@ -153,7 +149,15 @@ const workflowFiles = (): ReadonlyArray<Row> => {
   ]
 }
 
-const rows = [trivialJobs(8), trivialJobs(500), step(), output(), starts(), workflowFiles()].flatMap((part) => {
+const rows = [
+  trivialJobs(8),
+  trivialJobs(500),
+  step(),
+  output(),
+  starts(),
+  workflowFiles(),
+  ...(process.env.KUBECONFIG === undefined ? [] : [hookRows()])
+].flatMap((part) => {
   for (const { budget, figures, measured, unit, what } of part) {
     const verdict = measured <= budget ? "ok  " : "OVER"
     process.stdout.write(`${verdict} ${what}: ${measured.toFixed(1)} ${unit} (budget ${budget}) — ${figures}\n`)

@@ -295,7 +295,13 @@ const main = async () => {
   cleanups.push(await call("cleanup_job", {}, state))
   result.cleanup = median(cleanups.map(({ ms }) => ms))
   result.cleanupRequests = cleanups[0]?.requests
-  if (process.env.BENCH_DEBUG !== undefined) process.stderr.write(prepared.concat(cleanups).map(({ text }) => text).join("\n---\n"))
+  if (process.env.BENCH_DEBUG !== undefined)
+    process.stderr.write(
+      prepared
+        .concat(cleanups)
+        .map(({ text }) => text)
+        .join("\n---\n")
+    )
   process.stdout.write(`${JSON.stringify(result)}\n`)
 }
 
