@@ -152,14 +152,21 @@ export const make = Effect.fnUntraced(function* (
     if (options.transport === "volume" && greeted === undefined) return yield* fail(unheard)
 
     const place = { namespace, pod: environment, container: jobContainer }
-    const facts =
-      greeted ??
-      (container === undefined
-        ? ""
-        : yield* Effect.map(
-            Effect.mapError(runScript(kube, place, podScripts.facts), fromKubeError),
-            ({ stdout }) => stdout
-          ))
+    const asked = Effect.map(
+      Effect.mapError(runScript(kube, place, podScripts.facts), fromKubeError),
+      ({ stdout }) => stdout
+    )
+    const copies = [
+      ...plan.copied,
+      ...(workspace?.mode === "copy" ? [{ source: Path.resolve(workspace.path), target: workspacePath }] : [])
+    ]
+    const [facts] =
+      container === undefined
+        ? [""]
+        : yield* Effect.all(
+            [greeted === undefined ? asked : Effect.succeed(greeted), copying.fill(place, environment, copies, told)],
+            { concurrency: 2 }
+          )
     const data = new podData.PodData({
       version: 1,
       namespace,
@@ -183,14 +190,10 @@ export const make = Effect.fnUntraced(function* (
       ...(spec.workingDirectory === undefined ? {} : { workingDirectory: spec.workingDirectory }),
       mounts,
       volumes: spec.volumes,
+      ownWorkspace,
       stopGrace: Duration.toMillis(spec.timeouts.stopGrace),
       deadline: Duration.toSeconds(spec.timeouts.total)
     })
-    if (container !== undefined) {
-      yield* copying.fill(place, environment, plan.copied, told)
-      if (workspace?.mode === "copy")
-        yield* copying.fill(place, environment, [{ source: Path.resolve(workspace.path), target: workspacePath }], told)
-    }
     return opened(environment, spec.owner, data, spec.name)
   })
 
@@ -288,7 +291,15 @@ export const make = Effect.fnUntraced(function* (
         uploads: travelling.uploads,
         returning: travelling.returning
       })
-      return { ...running, exitCode: yield* travelling.thenReturn(running) }
+      const warning = Effect.flatMap(
+        Effect.orElseSucceed(running.outOfMemory, () => false),
+        (killed) => (killed ? emit({ _tag: "Warning", job, message: outOfMemory }) : Effect.void)
+      )
+      // Whoever has not seen the step's end need not know what came with it.
+      const exitCode = yield* Effect.cached(
+        Effect.tap(yield* travelling.thenReturn(running), (code) => (code === 0 ? Effect.void : warning))
+      )
+      return { ...running, exitCode }
     })
 
     return {
@@ -378,6 +389,9 @@ const nothing: Effect.Effect<undefined> = Effect.as(Effect.void, undefined)
 const shortId = Effect.map(secretName, (name) => name.slice(0, 8))
 
 const deleted = (pod: string) => new EnvironmentLost({ cause: "Deleted", detail: `the pod ${pod} was deleted` })
+
+const outOfMemory =
+  "A process of the step was killed (OOMKilled): the job's container used more memory than its limit allows. Raise the job's memory limit."
 
 const unheard = new Unsupported({
   backend: "pod",

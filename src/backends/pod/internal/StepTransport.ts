@@ -30,8 +30,10 @@ export interface TransportFile {
   readonly content: string
 }
 
-/** A step that runs; `returned` is for after its end, as `files` is. */
+/** A step that runs; what it has more is for after its end, as `files` is. */
 export interface TransportStep extends RunningStep {
+  /** Something in the container was killed because of its memory limit while the step ran. */
+  readonly outOfMemory: Effect.Effect<boolean, BackendError>
   readonly returned: Effect.Effect<ReadonlyMap<string, Uint8Array>, BackendError>
 }
 

@@ -190,6 +190,7 @@ export const makeExecTransport = (kube: KubeClient["Service"], pod: JobPod): Ste
             })
           )
       ),
+      outOfMemory: Effect.map(Deferred.await(exit), ({ files }) => files.has(".oom")),
       returned: Effect.map(
         Deferred.await(exit),
         ({ files }) => new Map([...files].filter(([name]) => name.startsWith("/")))

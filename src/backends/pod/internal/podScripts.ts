@@ -43,6 +43,7 @@ size() { set -- $(ls -ln "$1" 2>/dev/null); echo "\${5:-0}"; }
  *
  * - Its output goes through FIFOs into the files, where there are FIFOs: a script that says `echo >/dev/stderr` would empty a file.
  * - Room for the exit code is taken before, for a step that fills the disk.
+ * - The kernel may kill a single process for memory instead of the container: that is noted in `oom`.
  * - What the step leaves behind and still writes gets a moment: a `tee` is often among it. It is not waited for for ever.
  * - Whoever follows the step leaves `follower.<pid>`, and is woken by SIGUSR1 when it is over.
  */
@@ -53,6 +54,8 @@ if [ -p "$d/alive" ]; then exec 9>"$d/alive"; fi
 echo $$ $(born $$) >"$d/wrapper"
 echo "        " >"$d/code.new"
 out=$d/out err=$d/err
+killed() { for f in /sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control; do if [ -r "$f" ]; then while read -r k v; do if [ "$k" = oom_kill ]; then echo "$v"; fi; done <"$f"; fi; done; }
+m=$(killed)
 if [ -p "$d/o" ]; then cat <"$d/o" >>"$out" 9>&- & o=$! out=$d/o; fi
 if [ -e "$d/merged" ]; then own sh "$d/main" "$d" >>"$out" 2>&1 </dev/null 9>&-
 else
@@ -61,6 +64,7 @@ else
 fi
 c=$?
 if [ -e "$d/refused" ]; then c=refused; fi
+if [ "$(killed)" != "$m" ]; then : >"$d/oom"; fi
 open() { [ -e "/proc/$o/fd/0" ] || [ -e "/proc/$e/fd/0" ]; }
 i=0 n=0 s=
 while [ $i -lt 100 ] && open; do i=$((i+1)); done
@@ -219,7 +223,7 @@ f() {
     { head -c "$z" <"$1"; head -c "$z" /dev/zero; } 2>/dev/null | head -c "$z"; printf '\\n'
   fi
 }
-if [ -e "$d/refused" ]; then f "$d/refused" .refused; fi
+for g in refused oom; do if [ -e "$d/$g" ]; then f "$d/$g" ".$g"; fi; done
 ${options.collect.map((name) => `f "$d"/files/${quote(name)} ${quote(name)}`).join("\n")}
 ${options.returned ?? ""}
 printf '%s end\\n' ${quote(options.token)}
