@@ -76,6 +76,18 @@ describe("HookConfig", () => {
     ["unknownOptions", "JOBSCOPE_UNKNOWN_OPTIONS", "error", "error"],
     ["strict", "JOBSCOPE_STRICT", "template, home", ["template", "home"]],
     ["muslNodeImage", "JOBSCOPE_MUSL_NODE_IMAGE", "node:{version}-alpine", "node:{version}-alpine"],
+    ["dockerfile", "ACTIONS_RUNNER_HOOK_DOCKERFILE", "off", "off"],
+    ["toolsImage", "ACTIONS_RUNNER_HOOK_TOOLS_IMAGE", "busybox:musl", "busybox:musl"],
+    ["imageConfig", "ACTIONS_RUNNER_HOOK_IMAGE_CONFIG", "always", "always"],
+    ["buildahImage", "ACTIONS_RUNNER_HOOK_BUILDAH_IMAGE", "buildah:1", "buildah:1"],
+    ["buildCacheClaim", "ACTIONS_RUNNER_HOOK_BUILD_CACHE_CLAIM", "layers", "layers"],
+    ["buildAuthSecret", "ACTIONS_RUNNER_HOOK_BUILD_AUTH_SECRET", "pull", "pull"],
+    ["buildSeccomp", "ACTIONS_RUNNER_HOOK_BUILD_SECCOMP", "localhost/unshare.json", "localhost/unshare.json"],
+    ["buildSeccomp", "ACTIONS_RUNNER_HOOK_BUILD_SECCOMP", "unconfined", "unconfined"],
+    ["buildkitAddress", "ACTIONS_RUNNER_HOOK_BUILDKIT_ADDR", "tcp://b:1234", "tcp://b:1234"],
+    ["buildkitTls", "ACTIONS_RUNNER_HOOK_BUILDKIT_TLS_DIR", "/certs", "/certs"],
+    ["buildkitRepository", "ACTIONS_RUNNER_HOOK_BUILDKIT_REPOSITORY", "r.ci:5000/a", "r.ci:5000/a"],
+    ["buildkitPullRepository", "ACTIONS_RUNNER_HOOK_BUILDKIT_PULL_REPOSITORY", "r:5000/a", "r:5000/a"],
     ["logLevel", "JOBSCOPE_LOG_LEVEL", "warn", "warn"],
     ["debug", "RUNNER_DEBUG", "1", true]
   ] as ReadonlyArray<[keyof HookConfig.HookConfig, string, string, unknown]>)(
@@ -90,6 +102,8 @@ describe("HookConfig", () => {
   })
 
   it.each([
+    ["ACTIONS_RUNNER_HOOK_DOCKERFILE", "docker"],
+    ["ACTIONS_RUNNER_HOOK_BUILD_SECCOMP", "localhost/"],
     ["ACTIONS_RUNNER_PREPARE_JOB_TIMEOUT_SECONDS", "0"],
     ["ACTIONS_RUNNER_PREPARE_JOB_TIMEOUT_SECONDS", "-5"],
     ["ACTIONS_RUNNER_PREPARE_JOB_TIMEOUT_SECONDS", "ten"],

@@ -115,11 +115,13 @@ describe("a container step", () => {
     })
   )
 
-  it.effect("from a Dockerfile is not supported yet, and says so", () =>
+  it.effect("may be a Dockerfile, which an image goes before", () =>
     Effect.gen(function* () {
-      const error = yield* Effect.flip(containerStep({ image: null, dockerfile: `${work}/_actions/a/b/v1/Dockerfile` }))
-      assert.strictEqual(error.reason._tag, "Unsupported")
-      assert.match(error.message, /built from a Dockerfile .*_actions\/a\/b\/v1\/Dockerfile/)
+      const dockerfile = `${work}/_actions/a/b/v1/Dockerfile`
+      const step = yield* containerStep({ ...action, image: null, dockerfile })
+      assert.deepStrictEqual([step.image, step.dockerfile], ["", dockerfile])
+      assert.deepStrictEqual(step.entryPoint, ["/tool"])
+      assert.strictEqual((yield* containerStep({ image: "alpine", dockerfile })).dockerfile, undefined)
       assert.strictEqual((yield* Effect.flip(containerStep({ image: "" }))).reason._tag, "InvalidInput")
     })
   )

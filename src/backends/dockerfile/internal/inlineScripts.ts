@@ -41,7 +41,7 @@ refuse() {
 }
 # line, text, image
 need_root() {
-  if [ "$(id -u)" != 0 ]; then refuse "$1" "$2" "has to be done by root, and the image $3 runs as user $(id -u). Author of the action: say USER root before it. Administrator: let the images' configurations be read (imageConfig: always)."; fi
+  if [ "$(id -u)" != 0 ]; then refuse "$1" "$2" "has to be done by root, and the image $3 runs as user $(id -u). Author of the action: say USER root before it. Administrator: let the images' configurations be read (ACTIONS_RUNNER_HOOK_IMAGE_CONFIG=always)."; fi
 }
 nap() { sleep 0.05 2>/dev/null || sleep 1; }
 

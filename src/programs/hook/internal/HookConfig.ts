@@ -177,6 +177,84 @@ export const variables = {
     },
     "Behave exactly as GitHub's hooks where this one knows better, see [migration](migration.md)."
   ),
+  dockerfile: variable(
+    ["ACTIONS_RUNNER_HOOK_DOCKERFILE"],
+    "auto, inline, buildah, buildkit or off",
+    "auto",
+    oneOf("auto", "inline", "buildah", "buildkit", "off"),
+    "What runs [actions with a Dockerfile](dockerfile-actions.md). `auto`: BuildKit or buildah, if one is set up, else inline, which needs nothing."
+  ),
+  toolsImage: variable(
+    ["ACTIONS_RUNNER_HOOK_TOOLS_IMAGE"],
+    "an image with a static busybox",
+    "docker.io/library/busybox:musl",
+    text,
+    "Inline: where base images without a shell get core utilities from."
+  ),
+  imageConfig: variable(
+    ["ACTIONS_RUNNER_HOOK_IMAGE_CONFIG"],
+    "whenNeeded, always or never",
+    "whenNeeded",
+    oneOf("whenNeeded", "always", "never"),
+    "Inline: when registries are asked for the entry point, user and variables of base images."
+  ),
+  buildahImage: variable(
+    ["ACTIONS_RUNNER_HOOK_BUILDAH_IMAGE"],
+    "an image with buildah",
+    "",
+    text,
+    "Sets up buildah: one unprivileged pod builds the image and runs it."
+  ),
+  buildCacheClaim: variable(
+    ["ACTIONS_RUNNER_HOOK_BUILD_CACHE_CLAIM"],
+    "a name",
+    "",
+    text,
+    "buildah: a claim that keeps layers between steps. Local or block storage, and only for builds that trust each other."
+  ),
+  buildAuthSecret: variable(
+    ["ACTIONS_RUNNER_HOOK_BUILD_AUTH_SECRET"],
+    "a name",
+    "",
+    text,
+    "buildah: a Secret of type `kubernetes.io/dockerconfigjson` for base images."
+  ),
+  buildSeccomp: variable(
+    ["ACTIONS_RUNNER_HOOK_BUILD_SECCOMP"],
+    "unconfined or localhost/<profile>",
+    "the pod's",
+    (text) =>
+      text === "unconfined" ? text : /^localhost\/.+$/.test(text) ? (text as `localhost/${string}`) : undefined,
+    "buildah: a seccomp profile that allows `unshare`."
+  ),
+  buildkitAddress: variable(
+    ["ACTIONS_RUNNER_HOOK_BUILDKIT_ADDR"],
+    "an address such as tcp://buildkitd.ci:1234",
+    "",
+    text,
+    "Sets up BuildKit: a daemon that builds and pushes."
+  ),
+  buildkitTls: variable(
+    ["ACTIONS_RUNNER_HOOK_BUILDKIT_TLS_DIR"],
+    "a path",
+    "",
+    text,
+    "BuildKit: a directory with `ca.pem`, `cert.pem` and `key.pem`. Without it nothing is encrypted."
+  ),
+  buildkitRepository: variable(
+    ["ACTIONS_RUNNER_HOOK_BUILDKIT_REPOSITORY"],
+    "a repository such as registry.ci:5000/actions",
+    "",
+    text,
+    "BuildKit: where it pushes to, as it calls it. Required with an address."
+  ),
+  buildkitPullRepository: variable(
+    ["ACTIONS_RUNNER_HOOK_BUILDKIT_PULL_REPOSITORY"],
+    "a repository",
+    "the same",
+    text,
+    "BuildKit: the same, as the nodes call it."
+  ),
   muslNodeImage: variable(
     ["JOBSCOPE_MUSL_NODE_IMAGE"],
     "an image with {version} in it",

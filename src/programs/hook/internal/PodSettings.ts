@@ -8,6 +8,7 @@ import * as Result from "effect/Result"
 import type { Options, Sharing } from "../../../backends/pod/PodOptions.ts"
 import * as PodTemplate from "../../../backends/pod/PodTemplate.ts"
 import { BackendError, ConfigurationInvalid } from "../../../domain/JobError.ts"
+import * as BuilderSettings from "./BuilderSettings.ts"
 import * as Externals from "./Externals.ts"
 import type { HookConfig } from "./HookConfig.ts"
 import type { HookMount } from "./HookInput.ts"
@@ -76,7 +77,9 @@ export const make = Effect.fnUntraced(function* (
       scheduleGrace: config.scheduleGrace,
       initContainers: initContainers(config, facts, arch, externals),
       volumes: claim === undefined ? Externals.volumes : [],
-      allowPrivileged: config.allowPrivileged
+      allowPrivileged: config.allowPrivileged,
+      builder: BuilderSettings.make(config),
+      buildLog: "github"
     }
   }
 })

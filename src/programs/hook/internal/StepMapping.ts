@@ -2,7 +2,7 @@
  * `run_script_step` and `run_container_step` in the domain's words.
  */
 import * as Effect from "effect/Effect"
-import { type BackendError, fail, InvalidInput, Unsupported } from "../../../domain/JobError.ts"
+import { type BackendError, fail, InvalidInput } from "../../../domain/JobError.ts"
 import { ContainerStep, ScriptStep } from "../../../domain/Step.ts"
 import type { HookContainer, RunScriptStep } from "./HookInput.ts"
 import { checkSizes, commandOf, credentialsOf, imageOf, withCi } from "./JobMapping.ts"
@@ -36,16 +36,8 @@ export const toContainerStep = Effect.fnUntraced(function* (
   places: Mounts.Places
 ): Effect.fn.Return<ContainerStep, BackendError> {
   const image = imageOf(args)
-  if (image === undefined) {
-    if (args.dockerfile !== undefined && args.dockerfile !== "") {
-      return yield* fail(
-        new Unsupported({
-          backend: "pod",
-          feature: `actions that are built from a Dockerfile (${args.dockerfile})`,
-          hint: "Use a version of the action with a published image (`image: docker://…` in its action.yml), or build and push it in a job of its own."
-        })
-      )
-    }
+  const dockerfile = args.dockerfile === undefined || args.dockerfile === "" ? undefined : args.dockerfile
+  if (image === undefined && dockerfile === undefined) {
     return yield* fail(new InvalidInput({ input: "args.image", detail: "it is empty" }))
   }
   const env = withCi(args.environmentVariables)
@@ -57,7 +49,7 @@ export const toContainerStep = Effect.fnUntraced(function* (
   const credentials = credentialsOf(args)
   const { args: words, entryPoint } = commandOf(args)
   return new ContainerStep({
-    image,
+    ...(image !== undefined ? { image } : dockerfile !== undefined ? { dockerfile } : {}),
     args: words,
     env,
     mounts: system.mounts,

@@ -1,0 +1,88 @@
+/** Actions with a Dockerfile on a real cluster, called from inside a runner's pod as the Actions runner calls it. */
+import { assert, describe, layer } from "@effect/vitest"
+import { Effect } from "effect"
+import * as KubeClient from "jobscope/backends/kubernetes/KubeClient"
+import * as KubeResource from "jobscope/backends/kubernetes/KubeResource"
+import { podName, RunnerPod, layer as runnerPod } from "./support/RunnerPod.ts"
+
+const action = "/home/runner/_work/_actions/acme/tool/v1"
+
+describe.each(["claim", "copy"] as const)("%s", (mode) => {
+  layer(runnerPod(mode), { timeout: 240_000, excludeTestServices: true })((it) => {
+    it.effect("an action with a Dockerfile: main and post, a RUN that fails, a refusal, cleanup", () =>
+      Effect.gen(function* () {
+        const runner = yield* RunnerPod
+        const kube = yield* KubeClient.KubeClient
+        const state = yield* runner.prepare({ environmentVariables: { HOME: "/github/home" } })
+        const write = (name: string, text: string) => runner.sh(`mkdir -p ${action}; cat >${action}/${name}`, text)
+        yield* write(
+          "Dockerfile",
+          `FROM docker.io/library/busybox:latest AS tools
+FROM docker.io/library/alpine:latest
+COPY --from=tools /bin/busybox /usr/local/bin/copied/busybox
+COPY entrypoint.sh /entrypoint.sh
+RUN chmod +x /entrypoint.sh && echo "::set-output name=x::y" && env
+USER 1001
+ENTRYPOINT ["/entrypoint.sh"]
+`
+        )
+        yield* write(
+          "entrypoint.sh",
+          `#!/bin/sh
+echo "$INPUT_WHO $(id -u) $(pwd) $*"; /usr/local/bin/copied/busybox echo box; echo out=1 >> "$GITHUB_OUTPUT"; echo made > made.txt; exit 4
+`
+        )
+        yield* runner.sh(": > /home/runner/_work/_temp/_runner_file_commands/set_output_d")
+        const call = (more: object) =>
+          runner.call(
+            "run_container_step",
+            {
+              dockerfile: `${action}/Dockerfile`,
+              workingDirectory: "/github/workspace",
+              environmentVariables: {
+                INPUT_WHO: "Mona's secret",
+                GITHUB_OUTPUT: "/github/file_commands/set_output_d"
+              },
+              systemMountVolumes: runner.stepMounts,
+              ...more
+            },
+            { state }
+          )
+        const main = yield* call({ entryPointArgs: ["one", '"two', 'words"'] })
+        assert.strictEqual(main.code, 4, main.stdout + main.stderr)
+        assert.include(main.stdout, "Mona's secret 1001 /github/workspace one two words\nbox\n")
+        assert.match(
+          main.stdout,
+          /::group::RUN chmod.*\n::stop-commands::(\w+)\n::set-output[\s\S]*\n::\1::\n::endgroup::/
+        )
+        const [build = ""] = main.stdout.split("::endgroup::")
+        assert.notInclude(build, "Mona")
+        const output = yield* runner.sh("cat /home/runner/_work/_temp/_runner_file_commands/set_output_d")
+        assert.strictEqual(output.stdout, "out=1\n")
+        const post = yield* call({ entryPoint: "/bin/cat", entryPointArgs: ["made.txt"] })
+        assert.deepStrictEqual([post.code, post.stdout.endsWith("made\n")], [0, true], post.stdout)
+
+        yield* write("Dockerfile", 'FROM docker.io/library/alpine:latest\nRUN echo no; exit 9\nENTRYPOINT ["true"]\n')
+        const failing = yield* call({})
+        assert.strictEqual(failing.code, 9, failing.stdout)
+        assert.include(failing.stdout, "::error::Dockerfile line 2: 'RUN echo no; exit 9' ended with exit code 9.")
+        yield* write("Dockerfile", 'FROM docker.io/library/alpine:latest\nCOPY nothing /\nENTRYPOINT ["true"]\n')
+        const refused = yield* call({})
+        assert.notStrictEqual(refused.code, 0)
+        assert.include(refused.stdout + refused.stderr, "Dockerfile line 2: 'COPY nothing /' names 'nothing'")
+
+        const pods = yield* kube.list({ resource: KubeResource.pods, namespace: runner.namespace })
+        assert.sameMembers(
+          pods.items
+            .filter(({ metadata }) => metadata?.deletionTimestamp === undefined)
+            .map((pod) => pod.metadata?.name),
+          [podName, `${podName}-workflow`]
+        )
+        const cleaned = yield* runner.call("cleanup_job", {}, { state })
+        assert.strictEqual(cleaned.code, 0, cleaned.stdout)
+        const left = yield* runner.sh("find /home/runner/_work -name enter; ls -A /home/runner/_work")
+        assert.notMatch(left.stdout, /enter|\.jobscope/)
+      })
+    )
+  })
+})
