@@ -7,8 +7,14 @@ import { TestNamespace, layer as testNamespace } from "../support/testNamespace.
 import { cel, pod } from "./support/rgds.ts"
 import { all, eventually, forceDelete, nothingLeft, runnerPod, scene, startRunner, startsOf } from "./support/runner.ts"
 
-/** Something that keeps a pod from going. */
-const hold = Effect.fnUntraced(function* (name: string, finalizers: ReadonlyArray<string> | null) {
+/** Something that keeps a pod from going, until `letGo`, or the test's end. */
+const hold = Effect.fnUntraced(function* (name: string) {
+  yield* Effect.acquireRelease(setFinalizers(name, ["acme.io/keep"]), () => Effect.ignore(letGo(name)))
+})
+
+const letGo = (name: string) => setFinalizers(name, null)
+
+const setFinalizers = Effect.fnUntraced(function* (name: string, finalizers: ReadonlyArray<string> | null) {
   const kube = yield* KubeClient.KubeClient
   const namespace = (yield* TestNamespace).name
   const body = { metadata: { finalizers } }
@@ -19,6 +25,12 @@ const getInstance = Effect.fnUntraced(function* (instances: KubeResource.KubeRes
   const kube = yield* KubeClient.KubeClient
   const namespace = (yield* TestNamespace).name
   return yield* kube.request({ verb: "get", resource: instances, namespace, name })
+})
+
+const deleteInstance = Effect.fnUntraced(function* (instances: KubeResource.KubeResource<KroInstance>, name: string) {
+  const kube = yield* KubeClient.KubeClient
+  const namespace = (yield* TestNamespace).name
+  yield* kube.request({ verb: "delete", resource: instances, namespace, name })
 })
 
 const released = (kind: string, name: string) =>
@@ -91,12 +103,12 @@ layer(testNamespace, { excludeTestServices: true, timeout: "3 minutes" })("kro-r
       const { kind } = yield* scene("blocked", { resources: [pod(patient)] })
       const runner = yield* startRunner("blocked", { env: { KAR_CLEANUP_TIMEOUT: "6s" } })
       yield* runner.says("The runner runs")
-      yield* hold("blocked-job", ["acme.io/keep"])
+      yield* hold("blocked-job")
       runner.process.kill("SIGTERM")
       const ended = yield* runner.ended
       assert.strictEqual(ended.code, 143, ended.stderr)
       assert.match(ended.stderr, /Waiting for the end of .*blocked-job, which keeps the finalizer acme\.io\/keep/)
-      yield* hold("blocked-job", null)
+      yield* letGo("blocked-job")
       yield* eventually(
         "gone",
         Effect.map(all(KubeResource.pods), (pods) => !pods.some((one) => one.metadata?.name === "blocked-job"))
@@ -110,14 +122,14 @@ layer(testNamespace, { excludeTestServices: true, timeout: "3 minutes" })("kro-r
       const { kind } = yield* scene("leaked", { resources: [pod("sleep 3; exit 0")] })
       const runner = yield* startRunner("leaked", { env: { KAR_CLEANUP_TIMEOUT: "4s" } })
       yield* runner.says("The runner runs")
-      yield* hold("leaked-job", ["acme.io/keep"])
+      yield* hold("leaked-job")
       const ended = yield* runner.ended
       assert.strictEqual(ended.code, 0, "the runner itself has finished")
       assert.match(
         ended.stderr,
         /could not be released: .*acme\.io\/keep.*left: .*leaked, Pod leaked-job.*kubectl --namespace \S+ delete \S+ leaked/
       )
-      yield* hold("leaked-job", null)
+      yield* letGo("leaked-job")
       yield* released(kind, "leaked")
     })
   )
@@ -127,14 +139,14 @@ layer(testNamespace, { excludeTestServices: true, timeout: "3 minutes" })("kro-r
       const { kind } = yield* scene("hurry", { resources: [pod(patient)] })
       const runner = yield* startRunner("hurry")
       yield* runner.says("The runner runs")
-      yield* hold("hurry-job", ["acme.io/keep"])
+      yield* hold("hurry-job")
       runner.process.kill("SIGTERM")
       yield* runner.says("DELETE /apis/kro.run")
       runner.process.kill("SIGTERM")
       const ended = yield* runner.ended
       assert.strictEqual(ended.code, 143, ended.stderr)
       assert.include(ended.stderr, "left to KRO and the garbage collector")
-      yield* hold("hurry-job", null)
+      yield* letGo("hurry-job")
       yield* released(kind, "hurry")
     })
   )
@@ -152,6 +164,33 @@ layer(testNamespace, { excludeTestServices: true, timeout: "3 minutes" })("kro-r
       assert.strictEqual(ended.code, 0, ended.stderr)
       assert.strictEqual(starts.size, 1)
       yield* nothingLeft(of.kind, "again")
+    })
+  )
+
+  it.effect("takes over what another runner pod had, before the garbage collector comes", () =>
+    Effect.gen(function* () {
+      const kube = yield* KubeClient.KubeClient
+      const namespace = (yield* TestNamespace).name
+      const of = yield* scene("heir", { resources: [pod("sleep 8; exit 0")] })
+      const starts = yield* startsOf("heir")
+      const first = yield* startRunner("heir", { jit: "the-same-jit" })
+      yield* first.says("The runner runs")
+      first.process.kill("SIGKILL")
+      const other = yield* runnerPod("somebody-else")
+      const owner = { apiVersion: "v1", kind: "Pod", name: "somebody-else", uid: other.metadata?.uid }
+      const body = { metadata: { ownerReferences: [owner] } }
+      yield* kube.request({ verb: "patch", resource: of.instances, namespace, name: "heir", body })
+      const second = yield* startRunner("heir", { jit: "the-same-jit" })
+      yield* second.says("is taken over")
+      yield* second.says("The runner runs")
+      const { metadata } = yield* getInstance(of.instances, "heir")
+      assert.deepStrictEqual(
+        metadata.ownerReferences?.map(({ uid }) => uid),
+        [of.uid]
+      )
+      assert.strictEqual((yield* second.ended).code, 0)
+      assert.strictEqual(starts.size, 1)
+      yield* nothingLeft(of.kind, "heir")
     })
   )
 
@@ -200,17 +239,14 @@ layer(testNamespace, { excludeTestServices: true, timeout: "3 minutes" })("kro-r
       const first = yield* startRunner("reborn", { jit: "the-same-jit" })
       yield* first.says("The runner runs")
       first.process.kill("SIGKILL")
-      yield* hold("reborn-job", ["acme.io/keep"])
-      // The garbage collector follows the runner pod; ARC makes it again, of the same name.
+      yield* hold("reborn-job")
+      // ARC makes the pod again, of the same name; the garbage collector, which takes its time, removes what the old one owned.
       yield* forceDelete("reborn")
       yield* runnerPod("reborn", { labels: { "actions.github.com/scale-set-name": "reborn" } })
-      yield* eventually(
-        "deleting",
-        Effect.map(getInstance(of.instances, "reborn"), ({ metadata }) => metadata.deletionTimestamp !== undefined)
-      )
+      yield* Effect.ignore(deleteInstance(of.instances, "reborn"))
       const second = yield* startRunner("reborn", { jit: "the-same-jit", args: ["--set", "seconds=1"] })
       yield* second.says("of an earlier run")
-      yield* hold("reborn-job", null)
+      yield* letGo("reborn-job")
       const ended = yield* second.ended
       assert.strictEqual(ended.code, 0, ended.stderr)
       assert.strictEqual(starts.size, 2)

@@ -1,6 +1,7 @@
 /** ResourceGraphDefinitions for one test each, gone afterwards: their kinds are of the whole cluster. */
 import { randomBytes } from "node:crypto"
 import { Effect } from "effect"
+import type { KroInstance } from "jobscope/backends/kro/KroInstance"
 import * as Rgd from "jobscope/backends/kro/ResourceGraphDefinition"
 import * as KubeClient from "jobscope/backends/kubernetes/KubeClient"
 import type { KubeError } from "jobscope/backends/kubernetes/KubeError"
@@ -9,11 +10,15 @@ import * as KubeResource from "jobscope/backends/kubernetes/KubeResource"
 /** A kind that nobody else has; its plural is regular. */
 export const uniqueKind = (): string => `Test${randomBytes(5).toString("hex").replace(/\d/g, "q")}r`
 
-export const customResources = KubeResource.make<{ readonly metadata: { readonly name: string } }>({
-  group: "apiextensions.k8s.io",
-  plural: "customresourcedefinitions",
-  namespaced: false
-})
+export const customResources = KubeResource.make<{
+  readonly metadata: { readonly name: string }
+  readonly spec: {
+    readonly group: string
+    readonly scope: string
+    readonly names: { readonly plural: string }
+    readonly versions: ReadonlyArray<{ readonly name: string }>
+  }
+}>({ group: "apiextensions.k8s.io", plural: "customresourcedefinitions", namespaced: false })
 
 export interface Wanted {
   readonly kind?: string
@@ -87,19 +92,32 @@ export const makeRgd = Effect.fnUntraced(function* (wanted: Wanted) {
   return made
 })
 
-/** With its CRD, which KRO leaves behind. */
+/** With its instances, whatever keeps them, and its CRD, which KRO leaves behind. */
 export const removeRgd = Effect.fnUntraced(function* (name: string) {
   const kube = yield* KubeClient.KubeClient
   const gone = <A>(call: Effect.Effect<A, KubeError>) =>
     Effect.catchReason(call, "KubeError", "NotFound", () => Effect.undefined)
   const awaitGone = <A>(get: Effect.Effect<A, KubeError>) =>
     Effect.repeat(Effect.delay(gone(get), "50 millis"), { until: (found) => found === undefined })
-  yield* gone(kube.request({ verb: "delete", resource: Rgd.definitions, name }))
-  yield* awaitGone(kube.request({ verb: "get", resource: Rgd.definitions, name }))
   const crds = yield* kube.list({
     resource: customResources,
     query: { labelSelector: `kro.run/resource-graph-definition-name=${name}` }
   })
+  for (const { spec } of crds.items) {
+    const { group, names, scope, versions } = spec
+    const version = versions[0]?.name ?? ""
+    const namespaced = scope === "Namespaced"
+    const resource = KubeResource.make<KroInstance>({ group, version, plural: names.plural, namespaced })
+    for (const { metadata } of (yield* kube.list({ resource, namespace: "*" })).items) {
+      const one = { resource, namespace: metadata.namespace, name: metadata.name }
+      yield* gone(kube.request({ verb: "delete", ...one }))
+      const released = yield* Effect.timeoutOption(awaitGone(kube.request({ verb: "get", ...one })), "10 seconds")
+      if (released._tag === "Some") continue
+      yield* gone(kube.request({ verb: "patch", ...one, body: { metadata: { finalizers: null } } }))
+    }
+  }
+  yield* gone(kube.request({ verb: "delete", resource: Rgd.definitions, name }))
+  yield* awaitGone(kube.request({ verb: "get", resource: Rgd.definitions, name }))
   for (const { metadata } of crds.items) {
     yield* gone(kube.request({ verb: "delete", resource: customResources, name: metadata.name }))
     yield* awaitGone(kube.request({ verb: "get", resource: customResources, name: metadata.name }))
