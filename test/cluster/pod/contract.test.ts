@@ -11,7 +11,7 @@ const job = { container: { image: "busybox:latest" } as never }
 suite("pod, copied files, steps over exec", layer, {
   secondProcess: layer,
   job,
-  interruptions: 12,
+  interruptions: 4,
   brokenJob: {
     ...job,
     services: [{ name: "broken", image: "busybox:latest", command: ["false"], ports: [{ container: 1 }] }] as never

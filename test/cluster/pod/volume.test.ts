@@ -19,7 +19,7 @@ describe.skipIf(!nodeIsHere)("on the node itself", () => {
   suite("pod, shared claim, steps through the volume", layer, {
     secondProcess: layer,
     job,
-    interruptions: 12,
+    interruptions: 4,
     brokenJob: {
       ...job,
       services: [{ name: "broken", image: "busybox:latest", command: ["false"], ports: [{ container: 1 }] }] as never
