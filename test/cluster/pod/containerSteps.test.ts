@@ -1,5 +1,5 @@
 /** Container steps on a real cluster: the job's files, its services, true exit codes, whatever the image has or lacks. */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, assert, describe, it } from "@effect/vitest"
@@ -8,7 +8,7 @@ import * as PodBackend from "jobscope/backends/pod/PodBackend"
 import type { Options } from "jobscope/backends/pod/PodOptions"
 import { Mount, Port } from "jobscope/domain/Container"
 import * as EnvVars from "jobscope/domain/EnvVars"
-import { JobContainer, JobSpec, Service } from "jobscope/domain/Job"
+import { JobContainer, JobSpec, Service, Workspace } from "jobscope/domain/Job"
 import { JobBackend } from "jobscope/domain/JobBackend"
 import type { JobEnvironment } from "jobscope/domain/JobEnvironment"
 import { ContainerStep, ScriptStep, type Step, StepFile } from "jobscope/domain/Step"
@@ -18,7 +18,11 @@ import { kube, suiteNamespace } from "../support/suiteNamespace.ts"
 const namespace = suiteNamespace()
 const shared = nodeIsHere ? sharedDirectory(namespace, "work") : undefined
 const local = mkdtempSync(join(tmpdir(), "jobscope-copied-"))
-afterAll(() => rmSync(local, { recursive: true, force: true }))
+const project = mkdtempSync(join(tmpdir(), "jobscope-project-"))
+writeFileSync(join(project, "file"), "project\n")
+afterAll(() => {
+  for (const path of [local, project]) rmSync(path, { recursive: true, force: true })
+})
 
 const modes: ReadonlyArray<readonly [string, string, Options]> = [
   ...(shared === undefined
@@ -92,6 +96,39 @@ for (const [mode, root, options] of modes) {
             assert.include(after.output, "gone: No such file")
           })
         ).pipe(Effect.provide(layer))
+    )
+
+    it.live("works in the job's workspace, which is the pod's own", () =>
+      Effect.scoped(
+        Effect.gen(function* () {
+          writeFileSync(join(root, "from-runner"), "runner\n")
+          const environment = yield* (yield* JobBackend).provision(
+            new JobSpec({
+              name: `workspace ${mode}`,
+              container: new JobContainer({ image: "busybox:latest", mounts: [mount] }),
+              workspace: new Workspace({ path: project, mode: "copy" })
+            })
+          )
+          const { workspace } = environment.facts
+          yield* run(environment, new ScriptStep({ script: "echo script > made; echo x > gone" }))
+          const result = yield* run(
+            environment,
+            new ContainerStep({
+              image: "alpine:latest",
+              entryPoint: ["sh", "-ec"],
+              args: ["cat file made; rm gone; echo container > out; echo o=1 > $OUT; cat /data/from-runner"],
+              workingDirectory: workspace,
+              mounts: [new Mount({ source: root, target: "/data" })],
+              files: [new StepFile({ name: "output", variable: "OUT", collect: true })]
+            })
+          )
+          assert.deepStrictEqual([result.exitCode, result.output], [0, "project\nscript\nrunner\n"])
+          assert.deepStrictEqual([...result.files], [["output", "o=1\n"]])
+          const after = yield* run(environment, new ScriptStep({ script: "cat out; ls" }))
+          assert.strictEqual(after.output, "container\nfile\nmade\nout\n")
+          assert.deepStrictEqual(readdirSync(project), ["file"])
+        })
+      ).pipe(Effect.provide(layer))
     )
 
     it.live("reaches the job's services by name, and its image's own entry point runs", () =>

@@ -30,11 +30,14 @@ import { placeStep, prepareStep } from "./dockerfileStep.ts"
 import { planMounts } from "./mountPlan.ts"
 import { awaitPod } from "./readiness.ts"
 import { makeStepFiles, type Setting } from "./stepFiles.ts"
+import { withWorkspace } from "./stepWorkspace.ts"
 import { secretName } from "./volumeTransport.ts"
 
 /** Starts it; the scope is the step's. */
-export const startContainerStep = Effect.fnUntraced(function* (setting: Setting, step: ContainerStep) {
-  const { data, identity, job, kube, namespace, options, sharing, watch } = setting
+export const startContainerStep = Effect.fnUntraced(function* (given: Setting, asked: ContainerStep) {
+  const { data, step } = withWorkspace(given.data, asked)
+  const setting: Setting = { ...given, data }
+  const { identity, job, kube, namespace, options, sharing, watch } = setting
   const id = (yield* secretName).slice(0, 8)
   const name =
     options.childName?.(identity.environment, "step", id) ?? `${identity.environment.slice(0, 235)}-step-${id}`

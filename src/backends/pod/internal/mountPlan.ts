@@ -102,7 +102,8 @@ export const planMounts = (options: {
   }
 }
 
-const copiedVolume = (sharing: Sharing) => (sharing._tag === "Claim" ? "jobscope-copied" : workVolume)
+/** The volume of files that travel. */
+export const copiedVolume = (sharing: Sharing) => (sharing._tag === "Claim" ? "jobscope-copied" : workVolume)
 
 /** Sources that are not inside of another one, shortest first. */
 const topsOf = (mounts: ReadonlyArray<Mount>): ReadonlyArray<Copied> => {

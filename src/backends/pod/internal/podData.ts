@@ -35,6 +35,8 @@ export class PodData extends Schema.Class<PodData>("jobscope/backends/pod/PodDat
   /** The mounts and volumes of the job's container. */
   mounts: Schema.Array(Mount),
   volumes: Schema.Array(Volume).pipe(defaulted([])),
+  /** The workspace is a directory of the pod's own, and no mount. */
+  ownWorkspace: Schema.Boolean.pipe(defaulted(false)),
   /** Milliseconds. */
   stopGrace: Schema.Finite,
   /** Seconds. */

@@ -16,12 +16,13 @@ import { stateDirectoryOf } from "./channels.ts"
 import { type Copying, inPod } from "./copying.ts"
 import { pack } from "./files/Archive.ts"
 import * as LocalTree from "./files/LocalTree.ts"
-import { type MountPlan, type PodVolume, type VolumeMount, workVolume } from "./mountPlan.ts"
+import { copiedVolume, type MountPlan, type PodVolume, type VolumeMount, workVolume } from "./mountPlan.ts"
 import type { PodData } from "./podData.ts"
 import { runScript } from "./podExec.ts"
 import { quote, stateDirectory } from "./podScripts.ts"
 import type { PodWatch } from "./podWatch.ts"
 import { awaitPod } from "./readiness.ts"
+import { hasOwnWorkspace, workspaceOfPod } from "./stepWorkspace.ts"
 import { secretName } from "./volumeTransport.ts"
 
 type Container = NonNullable<PodManifest["spec"]>["containers"][number]
@@ -67,7 +68,9 @@ export const makeStepFiles = (
   setting: Setting & { readonly name: string; readonly id: string; readonly plan: MountPlan },
   step: ContainerStep
 ): Effect.Effect<StepFiles, BackendError, Scope.Scope> =>
-  setting.sharing._tag === "Claim" ? throughClaim(setting, setting.sharing, step) : byTravel(setting, step)
+  setting.sharing._tag === "Claim" && !hasOwnWorkspace(setting.data)
+    ? throughClaim(setting, setting.sharing, step)
+    : byTravel(setting, step)
 
 /** The step's own files are a directory of the claim; everything else is there already. */
 const throughClaim = Effect.fnUntraced(function* (
@@ -176,7 +179,8 @@ const byTravel = Effect.fnUntraced(function* (
     .flatMap((mount) => {
       const inJob = inPod(data.mounts, mount.source)
       const planned = plan.resolve(mount)
-      const subPath = "mount" in planned ? planned.mount.subPath : undefined
+      // What the claim has is there already.
+      const subPath = "mount" in planned && planned.local === undefined ? planned.mount.subPath : undefined
       return inJob === undefined || subPath === undefined
         ? []
         : [{ source: mount.source, inJob, inStep: `${workDirectory}/${subPath}` }]
@@ -192,7 +196,7 @@ const byTravel = Effect.fnUntraced(function* (
     volumeMounts: [
       { name: "jobscope", mountPath: stateDirectory },
       ...brought.map(({ volume }) => ({ name: volume, mountPath: `${broughtDirectory}/${volume}` })),
-      ...(tops.length === 0 ? [] : [{ name: workVolume, mountPath: workDirectory }])
+      ...(tops.length === 0 ? [] : [{ name: copiedVolume(sharing), mountPath: workDirectory }])
     ]
   })
   const script = (container: string, text: string) =>
@@ -253,7 +257,9 @@ const byTravel = Effect.fnUntraced(function* (
         },
         to: { ...jobPlace, directory: inJob },
         modes: "shared",
-        keep: { root: source, accept: (path) => copying.isReturnedFrom(data.mounts, source, path) }
+        ...(source === workspaceOfPod
+          ? {}
+          : { keep: { root: source, accept: (path: string) => copying.isReturnedFrom(data.mounts, source, path) } })
       })
     }
     const wanted = step.files.filter(({ collect }) => collect)
