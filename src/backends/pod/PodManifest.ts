@@ -364,14 +364,17 @@ const isHostname = (name: string) => /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/.te
 /** Kubernetes counts whole seconds, at least one. */
 const seconds = (duration: Duration.Duration) => Math.max(1, Math.round(Duration.toSeconds(duration)))
 
-const probeOf = ({ healthCheck, ports }: Service): Pick<Container, "readinessProbe"> => {
+/** A health check is a startup probe: a service that fails it too often is ended, and so told; its later health is nobody's business. */
+const probeOf = ({ healthCheck, ports }: Service): Pick<Container, "readinessProbe" | "startupProbe"> => {
   if (healthCheck !== undefined) {
+    const { command, interval, retries, startPeriod, timeout } = healthCheck
+    const periodSeconds = seconds(interval)
     return {
-      readinessProbe: {
-        exec: { command: ["sh", "-c", healthCheck.command] },
-        periodSeconds: seconds(healthCheck.interval),
-        timeoutSeconds: seconds(healthCheck.timeout),
-        failureThreshold: healthCheck.retries
+      startupProbe: {
+        exec: { command: ["sh", "-c", command] },
+        periodSeconds,
+        timeoutSeconds: seconds(timeout),
+        failureThreshold: retries + Math.ceil(Duration.toSeconds(startPeriod) / periodSeconds)
       }
     }
   }

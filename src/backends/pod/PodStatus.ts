@@ -116,7 +116,11 @@ const brokenBy = (
   if (isInit && terminated.exitCode === 0) return undefined
   const role = roles.get(name)
   const how = howItEnded(terminated)
-  if (role === "service") return new ServiceUnhealthy({ service: name, detail: how, log: [] })
+  if (role === "service") {
+    const checked = pod.spec?.containers.some((one) => one.name === name && one.startupProbe !== undefined) === true
+    const detail = checked ? `${how} while its health check was awaited` : how
+    return new ServiceUnhealthy({ service: name, detail, log: [] })
+  }
   if (role === undefined && !isInit) return undefined
   return new ProvisionFailed({
     detail: `the container ${name} (image ${image}) ${how}${/exec: "sh"|executable file not found|no such file or directory/.test(terminated.message ?? "") ? "; script steps need a shell (`sh`) in the image" : ""}`,

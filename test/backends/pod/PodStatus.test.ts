@@ -130,6 +130,19 @@ describe("statusOf", () => {
       { _tag: "Broken", reason: "ServiceUnhealthy", container: "redis", detail: "ended with exit code 3 (Error)" }
     ],
     [
+      "a service with a health check has ended",
+      pod(
+        { containerStatuses: [running("job"), terminated("redis", 137, "Error")] },
+        { spec: { containers: [{ name: "redis", startupProbe: {} }] } }
+      ),
+      {
+        _tag: "Broken",
+        reason: "ServiceUnhealthy",
+        container: "redis",
+        detail: "ended with exit code 137 (Error) while its health check was awaited"
+      }
+    ],
+    [
       "the image has no shell",
       pod({
         containerStatuses: [
