@@ -19,7 +19,10 @@ const runs = 5
 const median = (values: ReadonlyArray<number>) => [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN
 
 /** Several runs of a script that prints JSON, one median for each of its figures. */
-const measure = <Figure extends string>(script: string, args: ReadonlyArray<number>): Record<Figure, number> => {
+const measure = <Figure extends string>(
+  script: string,
+  args: ReadonlyArray<number | string>
+): Record<Figure, number> => {
   const all = Array.from({ length: runs }, (): Record<string, number> => {
     const { status, stderr, stdout } = spawnSync(
       process.execPath,
@@ -121,31 +124,46 @@ const starts = (): ReadonlyArray<Row> =>
     }
   })
 
-/** A workflow file of trivial jobs, by the command line as it is published. */
+/** Workflow files, beside the same jobs and the same output without one: what reading, expressions, commands and masking take. */
 const workflowFiles = (): ReadonlyArray<Row> => {
-  const folder = mkdtempSync(join(tmpdir(), "jobscope-bench-"))
-  const wallOf = (jobs: number) => {
-    const file = join(folder, `${jobs}.yml`)
-    const job = (id: number) => `  j${id}:\n    runs-on: x\n    steps:\n      - run: "true"\n`
-    writeFileSync(file, `on: push\njobs:\n${Array.from({ length: jobs }, (_, id) => job(id)).join("")}`)
-    return median(
-      Array.from({ length: runs }, () => {
-        const before = performance.now()
-        execFileSync(process.execPath, [built("cli"), "run", file, "--parallel", "8", "--output", "plain"], {
-          cwd: folder,
-          env: { ...process.env, JOBSCOPE_STATE_DIR: join(folder, "state") },
-          stdio: "ignore"
-        })
-        return performance.now() - before
-      })
-    )
-  }
-  const few = wallOf(25)
-  const many = wallOf(250)
-  rmSync(folder, { recursive: true })
-  const figures = `25: ${ms(few)}, 250: ${ms(many)}`
+  const bareJobs = measure<"wall">("trivialJobs.ts", [250, 8])
+  const jobs = measure<"wall" | "peak">("workflowFile.ts", ["jobs", 250, 8])
+  const fewJobs = measure<"peak">("workflowFile.ts", ["jobs", 25, 8])
+  const lines = measure<"wall">("workflowFile.ts", ["lines", 300_000])
+  const moreLines = measure<"wall" | "peak">("workflowFile.ts", ["lines", 3_000_000])
+  const manyLines = measure<"peak">("workflowFile.ts", ["lines", 10_000_000])
+  const bareLines = measure<"wall">("output.ts", [3_000_000])
+  const jobsSay = `250 jobs: ${ms(jobs.wall)}, ${mib(jobs.peak)}; bare ${ms(bareJobs.wall)}; 25 jobs: ${mib(fewJobs.peak)}`
+  const linesSay = `300,000 lines: ${ms(lines.wall)}; 3 million: ${ms(moreLines.wall)}, ${mib(moreLines.peak)}; bare ${ms(bareLines.wall)}; 10 million: ${mib(manyLines.peak)}`
   return [
-    { what: "jobscope run, trivial jobs: wall, 250 over 25", figures, measured: many / few, unit: "×", budget: 12 }
+    {
+      what: "workflow file, 250 trivial jobs: wall, over bare jobs",
+      figures: jobsSay,
+      measured: jobs.wall / bareJobs.wall,
+      unit: "×",
+      budget: 2
+    },
+    {
+      what: "workflow file, trivial jobs: memory a job more",
+      figures: jobsSay,
+      measured: (jobs.peak - fewJobs.peak) / 225 / 1024,
+      unit: "KiB",
+      budget: 200
+    },
+    {
+      what: "workflow file, 3 million lines of output: wall, over the bare step",
+      figures: linesSay,
+      measured: moreLines.wall / bareLines.wall,
+      unit: "×",
+      budget: 4
+    },
+    {
+      what: "workflow file: memory that 10 million lines take more than 3 million",
+      figures: linesSay,
+      measured: (manyLines.peak - moreLines.peak) / 1024 / 1024,
+      unit: "MiB",
+      budget: 48
+    }
   ]
 }
 
