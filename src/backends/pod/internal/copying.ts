@@ -24,7 +24,7 @@ import { returningScript } from "./returned.ts"
 import type { TransportFile, TransportStep } from "./StepTransport.ts"
 
 /** What a step takes along, and brings back. */
-export interface Travelling {
+interface Travelling {
   readonly uploads: ReadonlyArray<TransportFile>
   readonly returning: string
   /** The step's exit code, once what it brings back is in its place. */
@@ -48,7 +48,7 @@ export interface Copying {
   readonly isReturnedFrom: (mounts: ReadonlyArray<Mount>, directory: string, path: string) => boolean
 }
 
-export interface Change {
+interface Change {
   readonly directory: string
   readonly manifest: LocalTree.Manifest
   readonly delta: LocalTree.Delta
