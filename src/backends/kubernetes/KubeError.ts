@@ -393,7 +393,7 @@ export const fromStatus = (options: {
         // Admission plugins answer 403, too: only the text tells a quota from a missing right.
         return /exceeded quota/i.test(detail)
           ? new QuotaExceeded({ target, detail })
-          : new Forbidden({ target: { ...target, verb: verbIn(detail) ?? target.verb }, detail })
+          : new Forbidden({ target: { ...target, verb: verbIn(detail, target) }, detail })
       case 404:
         return new NotFound({ target, detail })
       case 409:
@@ -422,8 +422,10 @@ export const fromStatus = (options: {
   }
 }
 
-/** The verb that was checked: since Kubernetes 1.35 an exec, which is a GET, needs `create`. */
-const verbIn = (detail: string): string | undefined => /cannot (\w+) resource "/.exec(detail)?.[1]
+/** The verb that was checked: since Kubernetes 1.35 an exec, which is a GET, needs `create`, and 1.36 does not say so where that is missing. */
+const verbIn = (detail: string, { resource, verb }: Target): string =>
+  /cannot (\w+) resource "/.exec(detail)?.[1] ??
+  (verb === "get" && resource === "pods/exec" && /is forbidden:\s*$/.test(detail) ? "create" : verb)
 
 /** `create pods/exec build-1 in ci`. */
 const describe = ({ group, name, namespace, resource, verb }: Target): string =>
