@@ -66,7 +66,7 @@ export const runScript = (shell: Shell, script: string, argv: ReadonlyArray<stri
   return { child, ended: collect(child) }
 }
 
-export const collect = (child: ChildProcess): Promise<Ended> => {
+const collect = (child: ChildProcess): Promise<Ended> => {
   const out: Array<Buffer> = []
   const err: Array<Buffer> = []
   child.stdout?.on("data", (chunk) => out.push(chunk))
@@ -138,7 +138,7 @@ const kill = (pid: number) => {
 }
 
 /** Pids of processes with a variable. */
-export const membersOf = (marker: string): ReadonlyArray<number> =>
+const membersOf = (marker: string): ReadonlyArray<number> =>
   readdirSync("/proc").flatMap((name) => {
     if (!/^\d+$/.test(name)) return []
     try {
