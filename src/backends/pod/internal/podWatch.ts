@@ -22,6 +22,9 @@ export interface PodWatch {
 /** Between two looks where watching is not allowed: short at first, because most pods start soon. */
 const pollingDelay = (looks: number) => Math.min(2000, 250 * 1.3 ** Math.max(0, looks - 4))
 
+/** Who waits for a pod to be ready follows it again at once, for its loss. */
+const lingering = "5 seconds"
+
 /** The scope is the watch's: it runs as long as somebody follows a pod. */
 export const makePodWatch = Effect.fnUntraced(function* (
   kube: KubeClient["Service"],
@@ -90,6 +93,13 @@ export const makePodWatch = Effect.fnUntraced(function* (
     return watching
   })
 
+  const endIfIdle = Effect.suspend(() => {
+    const idle = followers.size === 0 ? watching : undefined
+    if (idle === undefined) return Effect.void
+    watching = undefined
+    return Fiber.interrupt(idle.fiber)
+  })
+
   const shared = (pod: string): Stream.Stream<Sight, KubeError> =>
     Stream.callback<Sight, KubeError>(
       (queue) =>
@@ -100,10 +110,7 @@ export const makePodWatch = Effect.fnUntraced(function* (
             Effect.suspend(() => {
               queues.delete(queue)
               if (queues.size === 0) followers.delete(pod)
-              const idle = followers.size === 0 ? watching : undefined
-              if (idle === undefined) return Effect.void
-              watching = undefined
-              return Fiber.interrupt(idle.fiber)
+              return followers.size === 0 ? Effect.forkIn(Effect.delay(endIfIdle, lingering), scope) : Effect.void
             })
           )
           const { synced } = watching ?? (yield* begin())
