@@ -153,7 +153,7 @@ for (const shell of shells()) {
         const told = await follow(shell, step, {
           collect: ["directory", "good"],
           // As if it shrank between the two looks.
-          returned: `s() { size "$1"; }; size() { echo 5; }; f "$d/files/good" shrunk`
+          returned: `size() { size=5; }; f "$d/files/good" shrunk`
         })
         assert.strictEqual(told.trailer?.end, 5)
         assert.deepStrictEqual([...(told.trailer?.files.keys() ?? [])], ["good", "shrunk"])

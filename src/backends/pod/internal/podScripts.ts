@@ -32,10 +32,13 @@ detached() { if command -v setsid >/dev/null 2>&1; then setsid setsid "$@"; else
 nap() { sleep "$1" 2>/dev/null || sleep 1; }
 `
 
-/** `born <pid>`: when it was started, by which it is told from another one with its pid; nothing if it is gone. `size <file>`: by name, because busybox's wc reads all of a file. */
+/**
+ * `born <pid>` sets `born` to when it was started, by which it is told from another one with its pid; to nothing if it is gone. `size <file>`
+ * sets `size`, by name, because busybox's wc reads all of a file. Variables, because a substitution is a process.
+ */
 const lookups = `
-born() { { read -r b <"/proc/$1/stat"; } 2>/dev/null || return 0; set -- \${b##*") "}; if [ "$1" != Z ]; then echo "\${20}"; fi; }
-size() { set -- $(ls -ln "$1" 2>/dev/null); echo "\${5:-0}"; }
+born() { born=; { read -r born <"/proc/$1/stat"; } 2>/dev/null || return 0; set -- \${born##*") "}; if [ "$1" = Z ]; then born=; else born=\${20}; fi; }
+size() { set -- $(ls -ln "$1" 2>/dev/null); size=\${5:-0}; }
 `
 
 /**
@@ -51,11 +54,11 @@ export const run = `${common}${lookups}
 d=$1 o= e=
 trap : HUP INT TERM
 if [ -p "$d/alive" ]; then exec 9>"$d/alive"; fi
-echo $$ $(born $$) >"$d/wrapper"
+born $$; echo "$$ $born" >"$d/wrapper"
 echo "        " >"$d/code.new"
 out=$d/out err=$d/err
-killed() { for f in /sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control; do if [ -r "$f" ]; then while read -r k v; do if [ "$k" = oom_kill ]; then echo "$v"; fi; done <"$f"; fi; done; }
-m=$(killed)
+killed() { n=; for f in /sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control; do if [ -r "$f" ]; then while read -r k v; do if [ "$k" = oom_kill ]; then n=$v; fi; done <"$f"; fi; done; }
+killed; m=$n
 if [ -p "$d/o" ]; then cat <"$d/o" >>"$out" 9>&- & o=$! out=$d/o; fi
 if [ -e "$d/merged" ]; then own sh "$d/main" "$d" >>"$out" 2>&1 </dev/null 9>&-
 else
@@ -64,19 +67,20 @@ else
 fi
 c=$?
 if [ -e "$d/refused" ]; then c=refused; fi
-if [ "$(killed)" != "$m" ]; then : >"$d/oom"; fi
+killed
+if [ "$n" != "$m" ]; then : >"$d/oom"; fi
 open() { [ -e "/proc/$o/fd/0" ] || [ -e "/proc/$e/fd/0" ]; }
 i=0 n=0 s=
 while [ $i -lt 100 ] && open; do i=$((i+1)); done
 i=0
 while [ $i -lt 5 ] && [ $n -lt 100 ] && open; do
-  t="$(size "$d/out") $(size "$d/err")"
+  size "$d/out"; t=$size; size "$d/err"; t="$t $size"
   if [ "$t" != "$s" ]; then s=$t i=0; else i=$((i+1)); fi
   n=$((n+1)); nap 0.05
 done
 echo $c 1<>"$d/code.new" && mv -f "$d/code.new" "$d/code"
 for f in "$d"/follower.*; do
-  if { read -r s <"$f"; } 2>/dev/null && [ "$(born "\${f##*.}")" = "$s" ]; then kill -USR1 "\${f##*.}" 2>/dev/null; fi
+  if { read -r s <"$f"; } 2>/dev/null; then born "\${f##*.}"; if [ "$born" = "$s" ]; then kill -USR1 "\${f##*.}" 2>/dev/null; fi; fi
 done
 exit 0
 `
@@ -122,7 +126,7 @@ if [ ! -e "$d/code" ]; then
     if [ $i -gt $(($3 + 100)) ]; then break; fi
   done
   if [ -s "$d/wrapper" ]; then read -r w b <"$d/wrapper"; fi
-  while [ ! -e "$d/code" ] && [ -n "$w" ] && [ "$(born "$w")" = "$b" ] && [ $i -le $(($3 + 100)) ]; do i=$((i+1)); nap 0.1; done
+  while [ ! -e "$d/code" ] && [ -n "$w" ] && { born "$w"; [ "$born" = "$b" ]; } && [ $i -le $(($3 + 100)) ]; do i=$((i+1)); nap 0.1; done
 fi
 if [ -e "$d/code" ]; then read -r c <"$d/code" && echo "$c"; fi
 if [ -p "$d/stopped" ]; then echo stopped >"$d/stopped"; fi
@@ -187,18 +191,18 @@ trap : USR1
 trap 'rm -f "$me"' EXIT
 trap 'exit 1' PIPE
 for o in "$d"/follower.*; do
-  if { read -r s <"$o"; } 2>/dev/null && [ "$(born "\${o##*.}")" = "$s" ]; then kill "\${o##*.}" 2>/dev/null; fi
-  rm -f "$o"
+  if { read -r s <"$o"; } 2>/dev/null; then born "\${o##*.}"; if [ "$born" = "$s" ]; then kill "\${o##*.}" 2>/dev/null; fi; fi
+  if [ -e "$o" ]; then rm -f "$o"; fi
 done
-born $$ >"$me"
+born $$; echo "$born" >"$me"
 exec 3<"$d/out" 4<"$d/err"
 ${seek(3, options.stdout)}
 ${seek(4, options.stderr)}
-alive() { [ "$(born "$w")" = "$wb" ]; }
+alive() { born "$w"; [ "$born" = "$wb" ]; }
 at() { p=0; { read -r _ p <"/proc/$$/fdinfo/$1"; } 2>/dev/null; }
 some() { at "$1"; o=$p; dd bs=65536 count=256 <&"$1" 2>/dev/null || exit 1; at "$1"; if [ $((p-o)) -ge 16777216 ]; then more=1; fi; }
 pump() { begin; if [ -z "$begun" ]; then return; fi; some 3; ${options.merged ? "" : "some 4 >&2; "}}
-rest() { z=$(size "$2"); at "$1"; if [ "$p" -lt "$z" ]; then dd bs=65536 count=$(((z-p+65535)/65536)) <&"$1" 2>/dev/null || exit 1; fi; }
+rest() { size "$2"; at "$1"; if [ "$p" -lt "$size" ]; then dd bs=65536 count=$(((size-p+65535)/65536)) <&"$1" 2>/dev/null || exit 1; fi; }
 i=0
 while [ ! -e "$d/code" ]; do
   more=; pump
@@ -219,7 +223,7 @@ if [ -e "$d/code" ]; then read -r c <"$d/code"; fi
 printf '%s exit %s\\n' ${quote(options.token)} "$c"
 f() {
   if [ -f "$1" ] && [ -r "$1" ]; then
-    z=$(size "$1"); printf '%s file %d %s\\n' ${quote(options.token)} "$z" "$2"
+    size "$1"; z=$size; printf '%s file %d %s\\n' ${quote(options.token)} "$z" "$2"
     { head -c "$z" <"$1"; head -c "$z" /dev/zero; } 2>/dev/null | head -c "$z"; printf '\\n'
   fi
 }
