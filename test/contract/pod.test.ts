@@ -13,7 +13,8 @@ describe.skipIf(FakeKubernetes.unsupported() !== undefined)("on a fake cluster",
     // Of the same cluster.
     secondProcess: Layer.fresh(backend),
     job,
-    interruptions: 12,
+    concurrent: true,
+    interruptions: 8,
     brokenJob: {
       ...job,
       services: [{ name: "broken", image: "busybox:latest", command: ["false"], ports: [{ container: 1 }] }] as never

@@ -49,34 +49,37 @@ export const output = <R, E>(promise: Registrar<R>, capabilities: ContractCapabi
     )
   )
 
-  promise("a slow reader gets everything, and the memory stays flat", (setting) =>
-    within(setting, (environment) =>
-      Effect.scoped(
-        Effect.gen(function* () {
-          const mebibytes = 256
-          const step = yield* environment.start(steps.printMebibytes(mebibytes))
-          yield* Effect.sleep("500 millis")
-          const before = heldBytes()
-          let most = 0
-          let looked = 0
-          const total = yield* Stream.runFold(
-            step.output,
-            () => 0,
-            (sum, { bytes }) => {
-              if (sum - looked > 32 * 1024 * 1024) {
-                looked = sum
-                most = Math.max(most, heldBytes() - before)
+  promise(
+    "a slow reader gets everything, and the memory stays flat",
+    (setting) =>
+      within(setting, (environment) =>
+        Effect.scoped(
+          Effect.gen(function* () {
+            const mebibytes = 256
+            const step = yield* environment.start(steps.printMebibytes(mebibytes))
+            yield* Effect.sleep("500 millis")
+            const before = heldBytes()
+            let most = 0
+            let looked = 0
+            const total = yield* Stream.runFold(
+              step.output,
+              () => 0,
+              (sum, { bytes }) => {
+                if (sum - looked > 32 * 1024 * 1024) {
+                  looked = sum
+                  most = Math.max(most, heldBytes() - before)
+                }
+                return sum + bytes.length
               }
-              return sum + bytes.length
-            }
-          )
-          assert.isAbove(looked, 0)
-          assert.strictEqual(total, mebibytes * 1024 * 1024)
-          assert.strictEqual(yield* step.exitCode, 0)
-          assert.isBelow(most, 32 * 1024 * 1024, "bytes held in memory")
-        })
-      )
-    )
+            )
+            assert.isAbove(looked, 0)
+            assert.strictEqual(total, mebibytes * 1024 * 1024)
+            assert.strictEqual(yield* step.exitCode, 0)
+            assert.isBelow(most, 32 * 1024 * 1024, "bytes held in memory")
+          })
+        )
+      ),
+    { alone: true }
   )
 
   promise(

@@ -30,6 +30,8 @@ export interface ContractCapabilities<R = never, E = never> {
   readonly interruptions?: number
   /** Lines of the large-output tests. Default 100,000. */
   readonly lines?: number
+  /** Tests run at the same time, each in a world of its own: for backends that mostly wait. Default false. */
+  readonly concurrent?: boolean
 }
 
 /** What a test of the suite gets. */
@@ -46,7 +48,12 @@ export interface Setting {
 export type Registrar<R> = <E>(
   title: string,
   body: (setting: Setting) => Effect.Effect<unknown, E, JobBackend | R>,
-  options?: { readonly skip?: boolean | undefined; readonly timeout?: number }
+  options?: {
+    readonly skip?: boolean | undefined
+    readonly timeout?: number
+    /** It measures this process, in which nothing else may run meanwhile. */
+    readonly alone?: boolean
+  }
 ) => void
 
 /** Short, so that a promise that does not hold shows soon. */
@@ -59,7 +66,7 @@ const timeouts = new Timeouts({
 
 export const promiseOn =
   <R, E>(layer: Layer.Layer<JobBackend | R, E>, capabilities: ContractCapabilities<R, E>): Registrar<R> =>
-  (title, body, { skip = false, timeout = 60_000 } = {}) =>
+  (title, body, { alone = false, skip = false, timeout = 60_000 } = {}) =>
     it.live.skipIf(skip)(
       title,
       () =>
@@ -83,7 +90,7 @@ export const promiseOn =
             Effect.map(resources, (left) => assert.deepStrictEqual(left, [], "something is left"))
           ).pipe(Effect.ensuring(Effect.ignore(backend.release({ owner }))))
         }).pipe(Effect.provide(layer)),
-      timeout
+      { timeout, concurrent: capabilities.concurrent === true && !alone }
     )
 
 /** What a step came to. */
