@@ -7,8 +7,10 @@ import type { Step } from "./Step.ts"
 
 /** @category models */
 export interface Capabilities {
-  /** Jobs without a container: script steps run on the backend's own host. */
+  /** Jobs without a container. */
   readonly hostJobs: boolean
+  /** Script steps in jobs without a container. Where there are none, such a job is its services, and the container steps beside them. */
+  readonly hostScripts: boolean
   /** Jobs with a container of a given image. */
   readonly containerJobs: boolean
   readonly containerSteps: boolean
@@ -33,6 +35,7 @@ export interface Capabilities {
  */
 export const minimal: Capabilities = {
   hostJobs: true,
+  hostScripts: true,
   containerJobs: false,
   containerSteps: false,
   dockerfileSteps: false,
@@ -59,6 +62,14 @@ export const missingFor = (backend: string, has: Capabilities, spec: JobSpec | J
   }
   if (spec.container === undefined && !has.hostJobs) {
     return missing("jobs without a container", "Give the job a container with an image.")
+  }
+  if (spec.container === undefined && !has.hostScripts) {
+    if (spec.services.length === 0) {
+      return missing("jobs without a container and without services", "Give the job a container with an image.")
+    }
+    if ("steps" in spec && spec.steps.some(({ run }) => run._tag === "ScriptStep")) {
+      return missing("script steps in jobs without a container", "Give the job a container with an image.")
+    }
   }
   for (const service of spec.services) {
     if (service.image !== undefined && !has.serviceImages) {

@@ -6,6 +6,7 @@ import { ContainerStep, ScriptStep } from "../../src/domain/Step.ts"
 
 const all: Capabilities.Capabilities = {
   hostJobs: true,
+  hostScripts: true,
   containerJobs: true,
   containerSteps: true,
   dockerfileSteps: true,
@@ -39,6 +40,28 @@ describe("missingFor", () => {
       has: { hostJobs: false },
       job: { steps: [script] },
       lacks: ["without a container", "Give the job a container"]
+    },
+    {
+      title: "no host scripts",
+      has: { hostScripts: false },
+      job: { services: [image], steps: [containerStep, script] },
+      lacks: ["script steps in jobs without a container", "Give the job a container"]
+    },
+    {
+      title: "nothing that a job could be",
+      has: { hostScripts: false },
+      job: { steps: [containerStep] },
+      lacks: ["without a container and without services", "Give the job a container"]
+    },
+    {
+      title: "services and container steps need no host scripts",
+      has: { hostScripts: false },
+      job: { services: [image], steps: [containerStep] }
+    },
+    {
+      title: "a container job needs no host scripts",
+      has: { hostScripts: false },
+      job: { container, steps: [script] }
     },
     { title: "a container job needs no host jobs", has: { hostJobs: false }, job: { container, steps: [script] } },
     {
@@ -141,8 +164,9 @@ describe("missingFor", () => {
 
   it("minimal is a host for scripts", () => {
     assert.isUndefined(Capabilities.missingFor("mine", Capabilities.minimal, new Job({ name: "a", steps: [script] })))
-    const { hostJobs, workspaces, ...rest } = Capabilities.minimal
-    assert.deepStrictEqual([hostJobs, workspaces, Object.values(rest).some(Boolean)], [true, [], false])
+    const { hostJobs, hostScripts, workspaces, ...rest } = Capabilities.minimal
+    assert.deepStrictEqual([hostJobs, hostScripts, workspaces], [true, true, []])
+    assert.isFalse(Object.values(rest).some(Boolean))
   })
 })
 

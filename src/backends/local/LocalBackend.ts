@@ -77,6 +77,7 @@ export interface Options {
 /** @category options */
 export const capabilities: Capabilities = {
   hostJobs: true,
+  hostScripts: true,
   containerJobs: false,
   containerSteps: false,
   dockerfileSteps: false,

@@ -41,6 +41,7 @@ export interface Options {
 /** @category options */
 export const capabilities: Capabilities = {
   hostJobs: true,
+  hostScripts: true,
   containerJobs: true,
   containerSteps: true,
   dockerfileSteps: true,

@@ -64,8 +64,9 @@ const greetingTime = Duration.seconds(2)
 const statusLag = Duration.seconds(4)
 
 const capabilitiesOf = (options: Options): Capabilities => ({
-  // Services alone, and container steps beside them; a script step is refused where there is no container for it.
+  // Services alone, and container steps beside them.
   hostJobs: true,
+  hostScripts: false,
   containerJobs: true,
   containerSteps: true,
   dockerfileSteps: true,
@@ -107,15 +108,6 @@ export const make = Effect.fnUntraced(function* (
 
   const create = Effect.fnUntraced(function* (spec: JobSpec, environment: string) {
     const { container, workspace } = spec
-    if (container === undefined && spec.services.length === 0) {
-      return yield* fail(
-        new Unsupported({
-          backend: "pod",
-          feature: "jobs without a container and without services",
-          hint: "Give the job a container with an image."
-        })
-      )
-    }
     const mounts = [
       ...(container?.mounts ?? []),
       ...(workspace?.mode === "in-place"

@@ -133,6 +133,13 @@ export const parallel = Setting.parsed(
   wholeNumber
 )
 
+export const image = Setting.pairs({
+  name: "image",
+  metavar: "[LABEL=]IMAGE",
+  description:
+    "pod: image of jobs without a container that run on this label, in which * stands for anything; an image alone is for all; may be repeated"
+})
+
 export const onFailure = Setting.choice(
   {
     name: "on-failure",

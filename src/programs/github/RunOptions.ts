@@ -42,6 +42,11 @@ export interface Options extends Selection {
   readonly secrets?: Readonly<Record<string, Redacted.Redacted<string>>> | undefined
   /** Variables for every step; those of the file win. */
   readonly env?: Readonly<Record<string, string>> | undefined
+  /**
+   * Images of jobs without a container, on a backend where every job needs one: by a label of `runs-on`, in which `*` stands for any text. A
+   * label itself counts before a pattern; an empty image is none.
+   */
+  readonly images?: Readonly<Record<string, string>> | undefined
   /** Properties of the `github` context, in place of what the repository tells. */
   readonly github?: Readonly<Record<string, string>> | undefined
   /**

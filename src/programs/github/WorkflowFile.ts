@@ -29,6 +29,8 @@ export interface WorkflowFile {
   readonly workspace: string
   /** Local actions by their path in the workspace. */
   readonly actions: ReadonlyMap<string, ActionSyntax>
+  /** A line of the file, or of an action of it, as diagnostics show it. */
+  readonly excerptOf: (file: string, line: number) => string | undefined
   readonly warnings: ReadonlyArray<Diagnostic>
 }
 
@@ -103,10 +105,11 @@ const checkText = Effect.fnUntraced(function* (file: string, text: string, works
     for (const job of syntax.jobs) yield* readActions({ workspace, actions, found, source, path: [] }, job.steps)
   }
   const diagnostics = inOrder(found.flatMap((each) => each.diagnostics))
+  const excerptOf = (name: string, line: number) => found.find((each) => each.file === name)?.excerptOf(line)
   const checked: Checked =
     syntax === undefined || hasErrors(diagnostics)
       ? { diagnostics: errorsFirst(diagnostics) }
-      : { diagnostics, workflow: { syntax, workspace, actions, warnings: diagnostics } }
+      : { diagnostics, workflow: { syntax, workspace, actions, warnings: diagnostics, excerptOf } }
   return checked
 })
 

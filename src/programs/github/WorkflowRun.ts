@@ -54,7 +54,8 @@ export const run = Effect.fnUntraced(function* (
 ): Effect.fn.Return<RunOutcome, WorkflowInvalid | OptionInvalid, JobBackend | FileSystem.FileSystem> {
   const { capabilities, name: backend } = yield* JobBackend
   const prepared: PreparedRun = yield* prepareRun(file, options)
-  const refused = refusals(file, prepared.jobs, backend, capabilities)
+  const images = capabilities.hostScripts ? undefined : (options.images ?? {})
+  const refused = refusals(prepared, backend, capabilities, images)
   if (refused.length > 0) return yield* new WorkflowInvalid({ diagnostics: inOrder(refused) })
   const summaries: Array<StepSummary> = []
   const onSummary = (summary: StepSummary) => {
@@ -63,7 +64,7 @@ export const run = Effect.fnUntraced(function* (
   const copies = options.workspace !== "in-place" && prepared.jobs.some(checksOut)
   const result = yield* Effect.scoped(
     Effect.flatMap(copies ? checkout(file.workspace) : Effect.succeed(file.workspace), (workspace) =>
-      WorkflowEngine.run(Workflow.make(nameOf(file), jobsOf(prepared, workspace, onSummary)), {
+      WorkflowEngine.run(Workflow.make(nameOf(file), jobsOf(prepared, { workspace, images, onSummary })), {
         parallel: options.parallel,
         conclude: options.conclude
       })

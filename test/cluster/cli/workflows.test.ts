@@ -117,6 +117,21 @@ describe("jobscope run --backend pod", () => {
     assert.deepStrictEqual(await left(), [])
   })
 
+  it("runs jobs without a container in the images that the configuration names", async () => {
+    const cwd = folder({
+      ".jobscope.yml": `backend: pod\nnamespace: ${namespace}\nimage:\n  ubuntu-*: docker.io/library/ubuntu:latest\n  "*": docker.io/library/busybox:latest\n`,
+      "ci.yml":
+        "on: push\njobs:\n" +
+        "  a: { runs-on: ubuntu-24.04, steps: [{ run: '. /etc/os-release; echo on $ID' }] }\n" +
+        "  b: { runs-on: [self-hosted, tiny], needs: a, steps: [{ run: 'busybox | head -n 1' }] }\n"
+    })
+    const { code, stdout } = await run(["run", "ci.yml"], at(cwd))
+    assert.strictEqual(code, 0, stdout)
+    assert.include(stdout, "| on ubuntu\n")
+    assert.match(stdout, /\| BusyBox v/)
+    assert.deepStrictEqual(await left(), [])
+  })
+
   it("composite, JavaScript and Docker actions beside a service, in one workspace", async () => {
     const cwd = project(larger, { ".github/actions/count/action.yml": count })
     const args = ["run", "ci.yml", "--passthrough", "--summary-file", "summary.md", ...inPods]

@@ -5,6 +5,7 @@ import * as Redacted from "effect/Redacted"
 import * as MemoryBackend from "../../../src/backends/memory/MemoryBackend.ts"
 import { MemoryWorld } from "../../../src/backends/memory/MemoryWorld.ts"
 import * as EnvVars from "../../../src/domain/EnvVars.ts"
+import { prepareRun } from "../../../src/programs/github/internal/prepareRun.ts"
 import { refusals } from "../../../src/programs/github/internal/refusals.ts"
 import * as WorkflowFile from "../../../src/programs/github/WorkflowFile.ts"
 import { directoryWith, onDisk, oneJob, run, runFile } from "./support.ts"
@@ -232,12 +233,13 @@ services:
         const dockerfile = join(workspace, "built/sub/Dockerfile")
         assert.deepInclude(built, { dockerfile, args: ["x"] })
         assert.deepInclude(post, { dockerfile, entryPoint: ["/post.sh"] })
+        const prepared = yield* prepareRun(file, {})
         const without = { ...MemoryBackend.capabilities, dockerfileSteps: false }
         assert.deepStrictEqual(
-          refusals(file, file.syntax.jobs, "mine", without).map(({ line, message }) => `${line} ${message}`),
+          refusals(prepared, "mine", without, undefined).map(({ line, message }) => `${line} ${message}`),
           ["26 The mine backend has no container steps from a Dockerfile (./built)"]
         )
-        assert.deepStrictEqual(refusals(file, file.syntax.jobs, "mine", MemoryBackend.capabilities), [])
+        assert.deepStrictEqual(refusals(prepared, "mine", MemoryBackend.capabilities, undefined), [])
         assert.deepInclude(action, { image: "alpine:3", entryPoint: ["/run.sh"], args: ["one dflt", "two"] })
         assert.deepStrictEqual(EnvVars.reveal({ FROM: action!.env.FROM!, INPUT_A: action!.env.INPUT_A! }), {
           FROM: "dflt",

@@ -28,6 +28,7 @@ export const runSettings = {
   workspace: settings.workspace,
   inPlace: settings.inPlace,
   parallel: settings.parallel,
+  image: settings.image,
   debug: settings.debug
 }
 
@@ -59,6 +60,8 @@ export const runOptions = Effect.fnUntraced(function* (
     secrets: yield* Variables.read({ flag: "--secret", files: values.secretFile, pairs: values.secret }),
     workspace: values.inPlace ? "in-place" : "copy",
     parallel: values.parallel,
+    // A label has no say in what is alone.
+    images: Object.fromEntries(values.image.map(([key, image]) => (image === undefined ? ["*", key] : [key, image]))),
     debug: values.debug
   }
 })

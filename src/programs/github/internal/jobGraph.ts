@@ -3,7 +3,7 @@ import { data } from "@actions/expressions"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
-import { Timeouts, Workspace } from "../../../domain/Job.ts"
+import { JobContainer, Timeouts, Workspace } from "../../../domain/Job.ts"
 import type { Conclusion } from "../../../domain/JobResult.ts"
 import type { JobContext, JobDefinition, NeedsStatus, WorkflowJob } from "../../../domain/Workflow.ts"
 import { isCheckout } from "../WorkflowFile.ts"
@@ -12,28 +12,32 @@ import { containersOf } from "./containers.ts"
 import * as ContextData from "./contextData.ts"
 import * as Contexts from "./contexts.ts"
 import type { Scope } from "./expression.ts"
+import * as Images from "./images.ts"
 import { makeJobProgram } from "./jobProgram.ts"
 import type { PreparedRun } from "./prepareRun.ts"
 import type { StepSummary } from "./stepRunner.ts"
 import { asMatrix, combinationsOf, describe } from "./strategy.ts"
 import * as Values from "./values.ts"
 
-/** `workspace`: the directory whose files the jobs get. */
-export const jobsOf = (
-  run: PreparedRun,
-  workspace: string,
-  onSummary: (summary: StepSummary) => void
-): ReadonlyArray<WorkflowJob> => {
+/** What the jobs of a run share, besides what was prepared. */
+interface Shared {
+  /** The directory whose files the jobs get. */
+  readonly workspace: string
+  /** Of jobs without a container, where every job needs an image. */
+  readonly images: Images.Images | undefined
+  readonly onSummary: (summary: StepSummary) => void
+}
+
+export const jobsOf = (run: PreparedRun, shared: Shared): ReadonlyArray<WorkflowJob> => {
   const ids = new Set(run.jobs.map(({ id }) => id.value))
-  return run.jobs.map((job) => jobOf(run, job, ids, workspace, onSummary))
+  return run.jobs.map((job) => jobOf(run, job, ids, shared))
 }
 
 const jobOf = (
   run: PreparedRun,
   job: JobSyntax,
   selected: ReadonlySet<string>,
-  workspace: string,
-  onSummary: (summary: StepSummary) => void
+  { images, onSummary, workspace }: Shared
 ): WorkflowJob => {
   const { contexts, file, options } = run
   const { file: name } = file.syntax
@@ -98,8 +102,19 @@ const jobOf = (
       listed
     )
   }
+  /** Of a job without a container. */
+  const ownImage = (context: JobContext): JobContainer | undefined => {
+    if (images === undefined) return undefined
+    const labels = Images.labelsOf(name, job, runScope(context))
+    const image = Images.imageFor(images, labels)
+    if (image !== undefined) return new JobContainer({ image })
+    if (!Images.needsImage(file, job)) return undefined
+    const { hint, message } = Images.complaint(job.id.value, labels)
+    const { column, line } = job.runsOn?.range ?? job.id.range
+    throw new Values.ValueProblem({ message: `${name}:${line}:${column}: ${message}. ${hint}` })
+  }
   const definition = (context: JobContext): JobDefinition => {
-    const { container, services, volumes } = containers(context)
+    const { container = ownImage(context), services, volumes } = containers(context)
     const total = Values.minutes(name, job.timeoutMinutes, "`timeout-minutes`", runScope(context))
     return {
       steps: [],

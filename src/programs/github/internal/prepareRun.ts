@@ -15,6 +15,7 @@ import { makeRunContexts, type RunContexts } from "./contexts.ts"
 import { readGitFacts } from "./gitFacts.ts"
 import { didYouMean } from "./source.ts"
 import { evaluateText } from "./template.ts"
+import { matches } from "./wildcard.ts"
 
 export interface PreparedRun {
   readonly file: WorkflowFile
@@ -58,8 +59,7 @@ const select = (
   const ids = syntax.jobs.map(({ id }) => id.value)
   const chosen = new Set<string>()
   for (const pattern of wanted) {
-    const regex = new RegExp(`^${pattern.split("*").map(escaped).join(".*")}$`, "i")
-    const found = ids.filter((id) => regex.test(id))
+    const found = ids.filter((id) => matches(pattern, id))
     if (found.length === 0) return refused("jobs", `there is no job "${pattern}"`, didYouMean(pattern, ids))
     for (const id of found) chosen.add(id)
   }
@@ -71,8 +71,6 @@ const select = (
   }
   return Result.succeed(syntax.jobs.filter(({ id }) => chosen.has(id.value)))
 }
-
-const escaped = (text: string): string => text.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&")
 
 const eventOf = ({ syntax }: WorkflowFile, options: Options): Result.Result<Event, OptionInvalid> => {
   if (options.event !== undefined) return Result.succeed(options.event)

@@ -1,29 +1,28 @@
 /** What a backend cannot do of what a file asks for, as far as the file alone tells it: found before anything is started. */
 import type { Capabilities } from "../../../domain/Capabilities.ts"
 import { Diagnostic, type Range } from "../Diagnostic.ts"
-import type { WorkflowFile } from "../WorkflowFile.ts"
-import type { JobSyntax, StepSyntax, Tree } from "../WorkflowSyntax.ts"
+import type { StepSyntax, Tree } from "../WorkflowSyntax.ts"
+import * as Images from "./images.ts"
+import type { PreparedRun } from "./prepareRun.ts"
 import { expressionsOf } from "./template.ts"
 
+/** `images`: where every job needs one. */
 export const refusals = (
-  file: WorkflowFile,
-  jobs: ReadonlyArray<JobSyntax>,
+  run: PreparedRun,
   backend: string,
-  has: Capabilities
+  has: Capabilities,
+  images: Images.Images | undefined
 ): ReadonlyArray<Diagnostic> => {
+  const { file, jobs } = run
   const found: Array<Diagnostic> = []
+  const say = (at: string, range: Range, message: string, hint: string) => {
+    const excerpt = file.excerptOf(at, range.line)
+    const shown = excerpt === undefined ? {} : { excerpt }
+    found.push(new Diagnostic({ severity: "error", code: "unsupported", file: at, ...range, message, hint, ...shown }))
+  }
   const refuse = (at: string, range: Range, what: string, hint: string) =>
-    found.push(
-      new Diagnostic({
-        severity: "error",
-        code: "unsupported",
-        file: at,
-        ...range,
-        message: `The ${backend} backend has no ${what}`,
-        hint
-      })
-    )
-  const images = "Use a backend that runs images: --backend pod."
+    say(at, range, `The ${backend} backend has no ${what}`, hint)
+  const useImages = "Use a backend that runs images: --backend pod."
   const own = file.syntax.file
   const steps = (at: string, list: ReadonlyArray<StepSyntax>, seen: ReadonlySet<string>): void => {
     for (const { does } of list) {
@@ -32,7 +31,7 @@ export const refusals = (
       const local = action._tag === "Local" ? file.actions.get(action.path) : undefined
       const docker = action._tag === "Docker" || local?.runs._tag === "Docker"
       if (docker && !has.containerSteps) {
-        refuse(at, does.uses.range, `container steps (${does.uses.value})`, images)
+        refuse(at, does.uses.range, `container steps (${does.uses.value})`, useImages)
       } else if (local?.runs._tag === "Docker" && local.runs.from === "dockerfile" && !has.dockerfileSteps) {
         refuse(
           at,
@@ -48,13 +47,19 @@ export const refusals = (
   }
   for (const job of jobs) {
     if (job.container !== undefined && isCertain(job.container)) {
-      if (!has.containerJobs) refuse(own, job.container.range, "job containers", images)
+      if (!has.containerJobs) refuse(own, job.container.range, "job containers", useImages)
     } else if (job.container === undefined && !has.hostJobs) {
       refuse(own, job.id.range, "jobs without a container", "Give the job a `container`.")
+    } else if (job.container === undefined && images !== undefined && Images.needsImage(file, job)) {
+      const labels = Images.withoutImage(run, images, job)
+      if (labels !== undefined) {
+        const { hint, message } = Images.complaint(job.id.value, labels)
+        say(own, job.runsOn?.range ?? job.id.range, `The ${backend} backend runs jobs in images: ${message}`, hint)
+      }
     }
     if (!("kind" in job.services) && !has.serviceImages) {
       for (const { container, name } of job.services) {
-        if (isCertain(container)) refuse(own, name.range, `services from images ("${name.value}")`, images)
+        if (isCertain(container)) refuse(own, name.range, `services from images ("${name.value}")`, useImages)
       }
     }
     if (!has.containerSteps || !has.dockerfileSteps) steps(own, job.steps, new Set())

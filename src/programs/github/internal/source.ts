@@ -6,6 +6,8 @@ export interface Source {
   readonly text: string
   readonly rangeOf: (start: number, end: number) => Range
   readonly offsetOf: (line: number, column: number) => number
+  /** A line for people, cut where it is long; nothing if it is empty. */
+  readonly excerptOf: (line: number) => string | undefined
   /** Adds a diagnostic, unless there are very many already: nobody reads the thousandth. */
   readonly report: (code: Code, range: Range, message: string, more?: More) => void
   readonly diagnostics: ReadonlyArray<Diagnostic>
@@ -33,6 +35,10 @@ export const makeSource = (file: string, text: string): Source => {
     }
     return low
   }
+  const excerptOf = (line: number): string | undefined => {
+    const from = starts[line - 1] ?? 0
+    return text.slice(from, Math.min(starts[line] ?? text.length, from + 160)).replace(/\r?\n$/, "") || undefined
+  }
   const diagnostics: Array<Diagnostic> = []
   return {
     file,
@@ -49,10 +55,10 @@ export const makeSource = (file: string, text: string): Source => {
       }
     },
     offsetOf: (line, column) => (starts[line - 1] ?? text.length) + column - 1,
+    excerptOf,
     report: (code, range, message, { hint, severity = "error" } = {}) => {
       if (diagnostics.length >= most) return
-      const from = starts[range.line - 1] ?? 0
-      const excerpt = text.slice(from, Math.min(starts[range.line] ?? text.length, from + 160)).replace(/\r?\n$/, "")
+      const excerpt = excerptOf(range.line)
       diagnostics.push(
         new Diagnostic({
           severity,
@@ -61,7 +67,7 @@ export const makeSource = (file: string, text: string): Source => {
           ...range,
           message: shortened(message, 400),
           ...(hint === undefined ? {} : { hint: shortened(hint, 300) }),
-          ...(excerpt === "" ? {} : { excerpt })
+          ...(excerpt === undefined ? {} : { excerpt })
         })
       )
     }
