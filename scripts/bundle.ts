@@ -59,7 +59,13 @@ export const bundle = async (name: string, folder: string): Promise<esbuild.Meta
     plugins: [clientOfWs]
   })
   const file = join(folder, "index.js")
-  const program = deflateRawSync(readFileSync(file), { level: 9 }).toString("base64")
+  // One byte a character, as the loader reads it. esbuild escapes all but regular expressions, where it means the same.
+  const text = readFileSync(file, "utf8").replace(
+    /[^\0-\xff]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`
+  )
+  const wrapped = `(function (exports, require, module, __filename, __dirname) {${text}\n})`
+  const program = deflateRawSync(Buffer.from(wrapped, "latin1"), { level: 9 }).toString("base64")
   const loader = readFileSync(join(import.meta.dirname, "loader.cjs"), "utf8")
   const { code } = await esbuild.transform(loader, { minify: true, target: "node20", format: "cjs" })
   writeFileSync(file, `#!/usr/bin/env node\n${code.trim()}\n/*\n${program}\n*/\n`)
