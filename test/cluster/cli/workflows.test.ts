@@ -127,7 +127,7 @@ describe("jobscope run --backend pod", () => {
     })
     const { code, stdout } = await run(["run", "ci.yml"], at(cwd))
     assert.strictEqual(code, 0, stdout)
-    assert.include(stdout, "| on ubuntu\n")
+    assert.include(stdout, "| with /usr/bin/apt-get\n")
     assert.match(stdout, /\| BusyBox v/)
     assert.deepStrictEqual(await left(), [])
   })
