@@ -122,7 +122,7 @@ describe("jobscope run --backend pod", () => {
       ".jobscope.yml": `backend: pod\nnamespace: ${namespace}\nimage:\n  ubuntu-*: docker.io/library/ubuntu:latest\n  "*": docker.io/library/busybox:latest\n`,
       "ci.yml":
         "on: push\njobs:\n" +
-        "  a: { runs-on: ubuntu-24.04, steps: [{ run: '. /etc/os-release; echo on $ID' }] }\n" +
+        "  a: { runs-on: ubuntu-24.04, steps: [{ run: 'echo with $(command -v apt-get)' }] }\n" +
         "  b: { runs-on: [self-hosted, tiny], needs: a, steps: [{ run: 'busybox | head -n 1' }] }\n"
     })
     const { code, stdout } = await run(["run", "ci.yml"], at(cwd))
