@@ -20,48 +20,39 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
 import type { BackendDriver, DriverEnvironment } from "../../domain/BackendDriver.ts"
 import type { Capabilities } from "../../domain/Capabilities.ts"
 import { Mount } from "../../domain/Container.ts"
 import type { EnvironmentHandle } from "../../domain/EnvironmentHandle.ts"
 import type { JobSpec } from "../../domain/Job.ts"
 import { fromDriver, JobBackend } from "../../domain/JobBackend.ts"
-import type { Completion, ServiceFacts } from "../../domain/JobEnvironment.ts"
-import { BackendError, EnvironmentLost, fail, Unsupported } from "../../domain/JobError.ts"
+import type { ServiceFacts } from "../../domain/JobEnvironment.ts"
+import { type BackendError, fail, Unsupported } from "../../domain/JobError.ts"
 import { emit } from "../../domain/JobEvent.ts"
-import * as StepCommand from "../../domain/StepCommand.ts"
 import { fromKubeError } from "../kubernetes/BackendErrors.ts"
 import { KubeClient } from "../kubernetes/KubeClient.ts"
 import * as KubeResource from "../kubernetes/KubeResource.ts"
 import * as channels from "./internal/channels.ts"
 import { readFacts } from "./internal/containerFacts.ts"
-import { startContainerStep } from "./internal/containerStep.ts"
 import { makeCopying } from "./internal/copying.ts"
-import { makeExecTransport } from "./internal/execTransport.ts"
 import { planMounts } from "./internal/mountPlan.ts"
+import { awaitLoss, type Common, identityOf, lossNow, startIn } from "./internal/opened.ts"
 import * as podData from "./internal/podData.ts"
 import { runScript } from "./internal/podExec.ts"
 import * as podScripts from "./internal/podScripts.ts"
 import { makePodWatch } from "./internal/podWatch.ts"
-import { awaitPod, logTail } from "./internal/readiness.ts"
+import { awaitPod } from "./internal/readiness.ts"
 import * as releasing from "./internal/releasing.ts"
-import type { JobPod } from "./internal/StepTransport.ts"
-import { scriptName, stepProgram } from "./internal/stepProgram.ts"
-import { greeting, makeVolumeTransport, secretName } from "./internal/volumeTransport.ts"
-import { type Identity, jobManifests } from "./PodManifest.ts"
+import { greeting, secretName } from "./internal/volumeTransport.ts"
+import { jobManifests } from "./PodManifest.ts"
 import { custodyAnnotation, environmentLabel, jobContainer } from "./PodNames.ts"
 import type { Options, PodManifest } from "./PodOptions.ts"
-import { howItEnded, lossOf } from "./PodStatus.ts"
 
 /** Where steps work, if the job does not say. */
 const workspacePath = "/workspace"
 
 /** How long a container that runs may take to answer through the volume, before it counts as out of its reach. */
 const greetingTime = Duration.seconds(2)
-
-/** How long the pod's status may lag behind the end of its container (1.2 s were seen). */
-const statusLag = Duration.seconds(4)
 
 const capabilitiesOf = (options: Options): Capabilities => ({
   // Services alone, and container steps beside them.
@@ -88,12 +79,7 @@ export const make = Effect.fnUntraced(function* (
   const watch = yield* makePodWatch(kube, namespace, options.vigilance === "on-demand" ? undefined : environmentLabel)
   const copying = yield* makeCopying(options)
 
-  const identityOf = (environment: string, owner: string): Identity => ({
-    environment,
-    owner,
-    options,
-    secretName: (id) => options.childName?.(environment, "secret", id) ?? `${environment.slice(0, 230)}-secret-${id}`
-  })
+  const common: Common = { kube, namespace, watch, options, sharing, copying }
 
   const createPod = Effect.fnUntraced(function* (
     manifests: Exclude<ReturnType<typeof jobManifests>, { readonly _tag: string }>
@@ -128,7 +114,7 @@ export const make = Effect.fnUntraced(function* (
     const secretIds = yield* Effect.all(Array.from({ length: 2 + spec.services.length }, () => shortId))
     const manifests = jobManifests(
       container === undefined ? spec : { ...spec, container: { ...container, mounts } },
-      identityOf(environment, spec.owner),
+      identityOf(options, environment, spec.owner),
       plan,
       { secretIds, workspace: workspacePath, ownWorkspace, channel: channel?.subPath }
     )
@@ -215,126 +201,13 @@ export const make = Effect.fnUntraced(function* (
       })
     )
 
-  const look = (pod: string) => kube.request({ verb: "get", resource: KubeResource.pods, namespace, name: pod })
-
-  const lossNow = (pod: string, watched: string | undefined): Effect.Effect<BackendError | undefined, BackendError> =>
-    look(pod).pipe(
-      Effect.map((found) => {
-        const reason = lossOf(found, watched)
-        return reason === undefined ? undefined : new BackendError({ reason })
-      }),
-      Effect.catchReason("KubeError", "NotFound", () => Effect.succeed(new BackendError({ reason: deleted(pod) }))),
-      Effect.mapError((error) => (error instanceof BackendError ? error : fromKubeError(error)))
-    )
-
-  /** Asked after something has ended, of which the status may not know yet. */
-  const whyLost = (pod: string): Effect.Effect<BackendError | undefined, BackendError> =>
-    Effect.repeat(
-      lossNow(pod, jobContainer).pipe(
-        Effect.tap((lost) => (lost === undefined ? Effect.sleep("250 millis") : Effect.void))
-      ),
-      { until: (lost) => lost !== undefined }
-    ).pipe(Effect.timeoutOrElse({ duration: statusLag, orElse: () => nothing }))
-
-  const opened = (environment: string, owner: string, data: podData.PodData, job: string): DriverEnvironment => {
-    const hosted = data.image !== ""
-    const jobPod: JobPod = {
-      namespace,
-      pod: data.pod,
-      container: jobContainer,
-      whyLost: whyLost(data.pod),
-      nowLost: lossNow(data.pod, jobContainer)
-    }
-    const transport =
-      data.channel === undefined ? makeExecTransport(kube, jobPod) : makeVolumeTransport(data.channel, jobPod)
-    const setting = data.workingDirectory === undefined ? {} : { workingDirectory: data.workingDirectory }
-    const stopGrace = Duration.millis(data.stopGrace)
-
-    const start: DriverEnvironment["start"] = Effect.fnUntraced(function* (step) {
-      if (step._tag === "ContainerStep") {
-        return yield* startContainerStep(
-          { kube, namespace, watch, options, sharing, copying, identity: identityOf(environment, owner), data, job },
-          step
-        )
-      }
-      if (!hosted) {
-        return yield* fail(
-          new Unsupported({
-            backend: "pod",
-            feature: "script steps in a job that has only services",
-            hint: "Give the job a container with an image."
-          })
-        )
-      }
-      const id = yield* secretName
-      const main = yield* stepProgram(step, {
-        id,
-        workingDirectory: StepCommand.workingDirectory(setting, step, data.facts.workspace),
-        filePath: (name) => transport.pathOf(id, name)
-      })
-      const travelling = yield* copying.forStep(environment, data)
-      const running = yield* transport.start({
-        id,
-        main,
-        files: [{ name: scriptName, content: step.script }, ...step.files],
-        collect: step.files.filter(({ collect }) => collect).map(({ name }) => name),
-        merged: step.stderr === "with-stdout",
-        stopGrace,
-        uploads: travelling.uploads,
-        returning: travelling.returning
-      })
-      const warning = Effect.flatMap(
-        Effect.orElseSucceed(running.outOfMemory, () => false),
-        (killed) => (killed ? emit({ _tag: "Warning", job, message: outOfMemory }) : Effect.void)
-      )
-      // Whoever has not seen the step's end need not know what came with it.
-      const exitCode = yield* Effect.cached(
-        Effect.tap(yield* travelling.thenReturn(running), (code) => (code === 0 ? Effect.void : warning))
-      )
-      return { ...running, exitCode }
-    })
-
-    return {
-      facts: data.facts,
-      data: podData.encode(data),
-      start,
-      completion:
-        options.vigilance === "on-demand" ? Effect.never : lossOfPod(data.pod, hosted ? jobContainer : undefined, job),
-      handOver: options.custody === "handed-over" ? Effect.void : markHandedOver(data.pod)
-    }
-  }
-
-  /** Waits for the loss of a pod; the end of a service is told meanwhile. */
-  const lossOfPod = (
-    pod: string,
-    watched: string | undefined,
-    job: string
-  ): Effect.Effect<Completion, BackendError> => {
-    const ended = new Set<string>()
-    // What cannot be seen is not lost: steps tell for themselves whether they can go on.
-    const seen: ReturnType<typeof watch.follow> = Stream.catch(watch.follow(pod), (error) =>
-      error.retryable ? Stream.unwrap(Effect.as(Effect.sleep("15 seconds"), seen)) : Stream.fail(error)
-    )
-    return seen.pipe(
-      Stream.mapError(fromKubeError),
-      Stream.mapEffect(
-        Effect.fnUntraced(function* (sight) {
-          if (sight === "Gone") return yield* fail(deleted(pod))
-          const reason = lossOf(sight, watched)
-          if (reason !== undefined) return yield* fail(reason)
-          for (const { name, state } of sight.status?.containerStatuses ?? []) {
-            if (state?.terminated === undefined || name === watched || ended.has(name)) continue
-            ended.add(name)
-            const log = yield* logTail(kube, namespace, pod, name)
-            const message = `The service ${name} ${howItEnded(state.terminated)}${log.map((line) => `\n  ${name} | ${line}`).join("")}`
-            yield* emit({ _tag: "Warning", job, message })
-          }
-        })
-      ),
-      Stream.runDrain,
-      Effect.andThen(Effect.never)
-    )
-  }
+  const opened = (environment: string, owner: string, data: podData.PodData, job: string): DriverEnvironment => ({
+    facts: data.facts,
+    data: podData.encode(data),
+    start: startIn(common, { environment, owner, data, job }),
+    completion: options.vigilance === "on-demand" ? Effect.never : awaitLoss(common, data, job),
+    handOver: options.custody === "handed-over" ? Effect.void : markHandedOver(data.pod)
+  })
 
   const markHandedOver = (pod: string) =>
     kube
@@ -350,7 +223,7 @@ export const make = Effect.fnUntraced(function* (
   const attach = Effect.fnUntraced(function* (handle: EnvironmentHandle) {
     const data = yield* podData.decode(handle.data)
     if (options.vigilance !== "on-demand") {
-      const lost = yield* lossNow(data.pod, data.image === "" ? undefined : jobContainer)
+      const lost = yield* lossNow(kube, data)
       if (lost !== undefined) return yield* lost
     }
     return opened(handle.environment, handle.owner, data, "")
@@ -379,11 +252,6 @@ export const layer = (options?: Options): Layer.Layer<JobBackend, never, KubeCli
 const nothing: Effect.Effect<undefined> = Effect.as(Effect.void, undefined)
 
 const shortId = Effect.map(secretName, (name) => name.slice(0, 8))
-
-const deleted = (pod: string) => new EnvironmentLost({ cause: "Deleted", detail: `the pod ${pod} was deleted` })
-
-const outOfMemory =
-  "A process of the step was killed (OOMKilled): the job's container used more memory than its limit allows. Raise the job's memory limit."
 
 const unheard = new Unsupported({
   backend: "pod",

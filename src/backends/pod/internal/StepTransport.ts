@@ -50,6 +50,8 @@ export interface JobPod {
   readonly namespace: string
   readonly pod: string
   readonly container: string
+  /** Where our own things are in it. */
+  readonly stateDirectory: string
   /** Why a step's connection or process ended without an end of the step: the pod's own story, if it has one. */
   readonly whyLost: Effect.Effect<BackendError | undefined, BackendError>
   /** The same by one look, without waiting for a status that comes late. */

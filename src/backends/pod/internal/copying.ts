@@ -9,7 +9,6 @@ import * as Effect from "effect/Effect"
 import type { Mount } from "../../../domain/Container.ts"
 import { BackendError, StorageFailed } from "../../../domain/JobError.ts"
 import type { KubeClient } from "../../kubernetes/KubeClient.ts"
-import { jobContainer } from "../PodNames.ts"
 import type { CopySharing, Options } from "../PodOptions.ts"
 import { pack } from "./files/Archive.ts"
 import * as LocalTree from "./files/LocalTree.ts"
@@ -136,7 +135,7 @@ export const makeCopying = Effect.fnUntraced(function* (
 
   const forStep: Copying["forStep"] = Effect.fnUntraced(function* (environment, data) {
     if (sharing === undefined || (watched.length === 0 && returned.length === 0)) return nothing
-    const place = { namespace: data.namespace, pod: data.pod, container: jobContainer }
+    const place = { namespace: data.namespace, pod: data.pod, container: data.container }
     const uploads: Array<TransportFile> = []
     const fresh = new Map<string, LocalTree.Manifest>()
     let room = smallEnough

@@ -26,7 +26,6 @@ import * as podScripts from "./podScripts.ts"
 import type { JobPod, StepRequest, StepTransport, TransportStep } from "./StepTransport.ts"
 import { exitCodeOf, makeTrailerReader, type Trailer } from "./trailer.ts"
 
-const steps = `${podScripts.stateDirectory}/steps`
 const { quote } = podScripts
 
 /** How long to go on trying while no connection can be made. */
@@ -37,6 +36,7 @@ const settled = 1000
 
 export const makeExecTransport = (kube: KubeClient["Service"], pod: JobPod): StepTransport => {
   const place = { namespace: pod.namespace, pod: pod.pod, container: pod.container }
+  const steps = `${pod.stateDirectory}/steps`
 
   const start = Effect.fnUntraced(function* (request: StepRequest) {
     const directory = `${steps}/${request.id}`
@@ -59,7 +59,7 @@ export const makeExecTransport = (kube: KubeClient["Service"], pod: JobPod): Ste
         returned: request.returning,
         launched
       })
-      return launched ? `${launch(request, directory)}${following}` : following
+      return launched ? `${launch(request, steps)}${following}` : following
     }
 
     /** When the connection was made that is there now, or was there last. */
@@ -212,7 +212,9 @@ const tenths = (request: StepRequest) => Math.ceil(Duration.toMillis(request.sto
 /** Beyond the grace: what the stop itself needs, on a slow connection. */
 const grace = (request: StepRequest) => Duration.sum(request.stopGrace, Duration.seconds(15))
 
-const launch = (request: StepRequest, directory: string): string => `
+const launch = (request: StepRequest, steps: string): string => {
+  const directory = `${steps}/${request.id}`
+  return `
 set -- ${steps}/*
 [ $# -gt 20 ] && { find ${steps} -mindepth 2 -name code -mmin +10 -exec sh -c 'for c; do rm -rf "\${c%/code}"; done' _ {} + & } >/dev/null 2>&1
 [ -d ${steps} ] || mkdir -p ${steps} || exit ${notStarted}
@@ -229,6 +231,7 @@ if mkdir ${directory} ${directory}/files 2>/dev/null; then
   detached sh ${directory}/run ${directory} </dev/null >/dev/null 2>&1
 fi
 `
+}
 
 const directoriesOf = (files: StepRequest["uploads"]): string => {
   const parents = new Set(files.map(({ name }) => name.slice(0, Math.max(1, name.lastIndexOf("/")))))

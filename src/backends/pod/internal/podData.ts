@@ -4,6 +4,8 @@ import * as Schema from "effect/Schema"
 import { Mount, Volume } from "../../../domain/Container.ts"
 import { defaulted } from "../../../domain/internal/defaulted.ts"
 import { BackendError, HandleRejected } from "../../../domain/JobError.ts"
+import { jobContainer } from "../PodNames.ts"
+import { stateDirectory } from "./podScripts.ts"
 
 const ServiceData = Schema.Struct({
   name: Schema.String,
@@ -16,6 +18,14 @@ export class PodData extends Schema.Class<PodData>("jobscope/backends/pod/PodDat
   version: Schema.Literal(1),
   namespace: Schema.String,
   pod: Schema.String,
+  /** The container that script steps run in. */
+  container: Schema.String.pipe(defaulted(jobContainer)),
+  /** Only where the pod may start that container again, which would be another environment. */
+  containerId: Schema.optionalKey(Schema.String),
+  /** Where our own things are in it. */
+  stateDirectory: Schema.String.pipe(defaulted(stateDirectory)),
+  /** A file of that container with the job's variables, where they are not the container's own. */
+  variables: Schema.optionalKey(Schema.String),
   uid: Schema.String,
   /** Address of the pod, for container steps. */
   address: Schema.optionalKey(Schema.String),

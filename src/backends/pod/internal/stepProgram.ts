@@ -26,6 +26,8 @@ export interface Setting {
   readonly workingDirectory: string
   /** Where the container sees the step's files. */
   readonly filePath: (name: string) => string
+  /** A file with the job's variables (`jobVariables`), where they are not the container's own. */
+  readonly variables?: string
 }
 
 /** The name under which a step's own script is among its files; step files never begin with a dot. */
@@ -43,15 +45,7 @@ export const stepProgram = Effect.fnUntraced(function* (
   env[markerVariable] = setting.id
   const path = env.PATH
   delete env.PATH
-  const invalid = Object.entries(env).map(problemOf).find(Result.isFailure)
-  if (invalid !== undefined) return yield* fail(invalid.failure)
-
-  const exported: Array<string> = []
-  const handed: Array<string> = []
-  for (const [name, value] of Object.entries(env)) {
-    if (identifier.test(name) && !shellOwn.has(name)) exported.push(`export ${name}=${quote(value)}`)
-    else handed.push(quote(`${name}=${value}`))
-  }
+  const { exported, handed } = yield* lines(env)
   const ahead = step.prependPath.map(quote).join(":")
   const base = path === undefined ? '"$PATH"' : quote(path)
   const refusal = `The working directory ${setting.workingDirectory} cannot be entered`
@@ -59,12 +53,39 @@ export const stepProgram = Effect.fnUntraced(function* (
   return [
     "d=$1",
     `CDPATH= cd -- ${quote(setting.workingDirectory)} 2>/dev/null || { echo ${quote(refusal)} >"$d/refused"; exit 1; }`,
+    ...(setting.variables === undefined ? [] : [withVariables(quote(setting.variables))]),
     'echo $$ >"$d/pid"',
+    ...(setting.variables === undefined ? [] : [`. ${quote(setting.variables)}`]),
     ...exported,
     ...(ahead === "" && path === undefined ? [] : [`export PATH=${ahead === "" ? base : `${ahead}:${base}`}`]),
-    `exec ${handed.length === 0 ? "" : `env ${handed.join(" ")} `}${command}`,
+    `exec ${setting.variables === undefined ? "" : '"$@" '}${handed.length === 0 ? "" : `env ${handed.join(" ")} `}${command}`,
     ""
   ].join("\n")
+})
+
+/**
+ * The job's variables as a file for programs with `variables`: it leaves in the positional parameters what the step's command is to be started by.
+ */
+export const jobVariables = Effect.fnUntraced(function* (env: EnvVars.EnvVars): Effect.fn.Return<string, BackendError> {
+  const { exported, handed } = yield* lines(EnvVars.reveal(env))
+  return [`set -- ${handed.length === 0 ? "" : `env ${handed.join(" ")}`}`, ...exported, ""].join("\n")
+})
+
+/** A container that was started anew has no such file, and nothing else of the job either. */
+const withVariables = (file: string): string =>
+  `[ -r ${file} ] || { echo "The job's variables are gone: its container was started again" >"$d/refused"; exit 1; }`
+
+/** What a shell exports itself, and what only `env` can hand on. */
+const lines = Effect.fnUntraced(function* (env: Readonly<Record<string, string>>) {
+  const invalid = Object.entries(env).map(problemOf).find(Result.isFailure)
+  if (invalid !== undefined) return yield* fail(invalid.failure)
+  const exported: Array<string> = []
+  const handed: Array<string> = []
+  for (const [name, value] of Object.entries(env)) {
+    if (identifier.test(name) && !shellOwn.has(name)) exported.push(`export ${name}=${quote(value)}`)
+    else handed.push(quote(`${name}=${value}`))
+  }
+  return { exported, handed }
 })
 
 const problemOf = ([name, value]: readonly [string, string]): Result.Result<void, InvalidInput> => {
