@@ -25,7 +25,10 @@ const notices = (inputs: ReadonlyArray<string>) => {
   })
 }
 
-/** Programs are clients, and ask for no compression: what `ws` has beyond that is 15 KB, and zlib at every start. */
+/**
+ * Programs are clients, and ask for no compression: what `ws` has beyond that is 15 KB, and zlib at every start. What is left is loaded by
+ * whoever connects.
+ */
 const clientOfWs: esbuild.Plugin = {
   name: "client of ws",
   setup: (build) => {
@@ -34,8 +37,41 @@ const clientOfWs: esbuild.Plugin = {
       loader: "js",
       contents: path.includes("deflate") ? 'exports.extensionName = "permessage-deflate"' : ""
     }))
+    build.onResolve({ filter: /^@effect\/platform-node\/NodeWS$/ }, ({ path, resolveDir }) => ({
+      path,
+      namespace: "ws",
+      pluginData: resolveDir
+    }))
+    build.onLoad({ filter: /./, namespace: "ws" }, ({ pluginData }) => ({
+      resolveDir: pluginData,
+      contents: lazyExports(["WebSocket"], () => 'require("ws")')
+    }))
   }
 }
+
+/**
+ * Node's modules that take some ms and 1 to 3 MB each: loaded by whoever uses something of them. Most calls of a program need few of them: a
+ * script step through a volume opens no connection.
+ */
+const heavyBuiltins: esbuild.Plugin = {
+  name: "heavy builtins",
+  setup: (build) => {
+    const heavy = /^(?:node:)?(child_process|crypto|http|http2|https|net|tls|zlib)$/
+    build.onResolve({ filter: heavy }, ({ importer, path }) =>
+      // Those that the stand-ins below ask for are the real ones.
+      importer.startsWith("lazy ") ? { path, external: true } : { path: `lazy ${path}`, namespace: "lazy" }
+    )
+    build.onLoad({ filter: /./, namespace: "lazy" }, ({ path }) => {
+      const module = path.slice("lazy ".length)
+      const names = Object.keys(process.getBuiltinModule(module) ?? {})
+      return { loader: "js", contents: lazyExports(names, (name) => `require("${module}").${name}`) }
+    })
+  }
+}
+
+/** A CommonJS module whose exports are looked up when they are used. */
+const lazyExports = (names: ReadonlyArray<string>, get: (name: string) => string): string =>
+  names.map((name) => `Object.defineProperty(exports,"${name}",{enumerable:true,get:()=>${get(name)}})`).join("\n")
 
 /** Gives what esbuild says of it. */
 export const bundle = async (name: string, folder: string): Promise<esbuild.Metafile> => {
@@ -53,10 +89,15 @@ export const bundle = async (name: string, folder: string): Promise<esbuild.Meta
     // Only for exec plugins and OIDC, and 4 MB: loaded from beside the program, if it is there.
     external: ["@kubernetes/client-node"],
     // CommonJS has no import.meta.url; the banner makes one, because createRequire and `new URL(..)` ask for it.
-    define: { "import.meta.url": "__importMetaUrl" },
+    define: {
+      "import.meta.url": "__importMetaUrl",
+      // `ws` would look for them in node_modules.
+      "process.env.WS_NO_BUFFER_UTIL": '"1"',
+      "process.env.WS_NO_UTF_8_VALIDATE": '"1"'
+    },
     banner: { js: '"use strict";const __importMetaUrl=require("node:url").pathToFileURL(__filename).href;' },
     logLevel: "warning",
-    plugins: [clientOfWs]
+    plugins: [clientOfWs, heavyBuiltins]
   })
   const file = join(folder, "index.js")
   // One byte a character, as the loader reads it. esbuild escapes all but regular expressions, where it means the same.
