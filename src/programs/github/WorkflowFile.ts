@@ -254,13 +254,15 @@ const readText = Effect.fnUntraced(function* (path: string) {
     {
       onSuccess: (value) => value,
       onFailure: (error: PlatformError) =>
-        refuse(
-          "file-unreadable",
-          error.reason._tag === "NotFound" ? "There is no such file" : `The file cannot be read: ${error.reason._tag}`
-        )
+        refuse("file-unreadable", unreadable[error.reason._tag] ?? `The file cannot be read: ${error.reason._tag}`)
     }
   )
 })
+
+const unreadable: Readonly<Record<string, string>> = {
+  NotFound: "There is no such file",
+  PermissionDenied: "There is no permission to read the file"
+}
 
 const decoded = (bytes: Uint8Array): string | undefined => {
   // NUL is UTF-8, and the sign of everything that is no text.

@@ -11,6 +11,7 @@ import {
 } from "yaml"
 import type { Range } from "../Diagnostic.ts"
 import { type Source, start } from "./source.ts"
+import { reportProblems } from "./yamlProblems.ts"
 
 /** A value of the file with its place. */
 export type Node = Scalar | Mapping | Sequence
@@ -58,12 +59,7 @@ export const readYaml = (source: Source): Node | undefined => {
     version: "1.2",
     schema: "core"
   })
-  for (const { code, message, pos } of document.errors.slice(0, 5)) {
-    source.report("yaml-syntax", source.rangeOf(...pos), said(code, message), { hint: hints[code] })
-  }
-  for (const { message, pos } of document.warnings.slice(0, 5)) {
-    source.report("yaml-feature", source.rangeOf(...pos), message)
-  }
+  reportProblems(source, document)
   if (source.diagnostics.length > 0) return undefined
   if (document.contents === null || isEmpty(document)) {
     source.report("file-empty", start, "The file is empty", { hint: "A workflow has at least `on` and `jobs`." })
@@ -75,14 +71,6 @@ export const readYaml = (source: Source): Node | undefined => {
 
 const isEmpty = (document: Document.Parsed): boolean =>
   isScalar(document.contents) && document.contents.value === null && document.contents.source === ""
-
-const said = (code: string, message: string): string =>
-  code === "RESOURCE_EXHAUSTION" ? "It is nested too deeply" : message.replace(/\.?\s*$/, "")
-
-const hints: Record<string, string> = {
-  TAB_AS_INDENT: "Indent with spaces.",
-  MULTIPLE_DOCS: "A workflow file has one document: remove `---` and what follows."
-}
 
 const makeReader = (source: Source, document: Document.Parsed) => {
   const anchors = new Map<string, YamlNode>()
