@@ -72,6 +72,10 @@ export const plan = Effect.fnUntraced(function* (
     }
   }
 
+  // COPY runs nothing but tools of the base image, from where the entry point comes, too.
+  const runs = stages.some(({ actions }) => actions.some(({ _tag }) => _tag === "Run"))
+  const handOver = runs ? "late/asked" : undefined
+  if (runs) files.push({ path: "late", mode: 0o777, content: { _tag: "Directory" } })
   for (const stage of stages) {
     const exports = copies.exports.get(stage.index) ?? []
     if (stage !== last && exports.length === 0) continue
@@ -79,7 +83,7 @@ export const plan = Effect.fnUntraced(function* (
     const staged = yield* stageContext(stage, context, name)
     files.push(...staged.files)
     const script = makeScript({ stage, staged, imports: copies.imports, exports, directories, log })
-    files.push(text(name, stage === last ? `${script}. "$__files/enter"\n` : script))
+    files.push(text(name, stage === last ? `${script}${enterLines(handOver)}` : script))
     if (stage !== last) beside.push(containerOf(name, stage.image, securityOf(stage), false))
   }
   for (const [image, exports] of copies.images) {
@@ -113,7 +117,8 @@ export const plan = Effect.fnUntraced(function* (
       ...(usesTools ? [{ name: "build-tools", path: directories.tools, from: { _tag: "Empty" } } as const] : [])
     ],
     files,
-    enter: (entering) => [text("enter", enterScript(last, argv, entering))]
+    enter: (entering) => [text(runs ? "late/enter" : "enter", enterScript(last, argv, entering))],
+    handOver
   }
 })
 
@@ -151,6 +156,16 @@ const toolsContainer = (image: string, { tools }: Directories): PlanContainer =>
   env: {},
   security: {}
 })
+
+/** The step's last lines: once it is there, what hands over is read. Every stage that is waited for has ended by then. */
+const enterLines = (handOver: string | undefined): string =>
+  handOver === undefined
+    ? '__enter=$__files/enter\n. "$__enter"\n'
+    : `__enter=$__files/late/enter
+: >"$__files/${handOver}" || give_up 126
+until [ -e "$__enter" ]; do nap; done
+. "$__enter"
+`
 
 /** Which COPY takes what from where. */
 const copiesOf = (stages: ReadonlyArray<Stage>, last: Stage) => {
@@ -195,7 +210,7 @@ const enterScript = ({ settings }: Stage, argv: ReadonlyArray<string>, { env, wo
   const exported = Array.from(all, ([name, value]) => (isExportable(name) ? `export ${name}=${value}` : []))
   const others = Array.from(all, ([name, value]) => (isExportable(name) ? [] : [`${quote(`${name}=`)}${value}`]))
   return [
-    `rm -f "$__files/enter" 2>/dev/null`,
+    `rm -f "$__enter" 2>/dev/null`,
     `__path=${path}`,
     ...exported.flat(),
     `mkdir -p ${workingDirectory === undefined ? own : quote(workingDirectory)} 2>/dev/null`,

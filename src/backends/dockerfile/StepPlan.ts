@@ -4,7 +4,8 @@
  * **Details**
  *
  * One shape for all builders, so that mounts, log, cancel, exit code and file commands stay the container step's own. The step's variables
- * are handed over by `enter`, as a file that only the entry point's shell reads: what the Dockerfile runs never sees them.
+ * are handed over by `enter`, as a file that only the entry point's shell reads; where lines of the Dockerfile run beside it, it comes after
+ * the last of them has ended (`handOver`).
  */
 import * as Fs from "node:fs"
 import * as Path from "node:path"
@@ -89,6 +90,11 @@ export interface StepPlan {
   readonly files: ReadonlyArray<PlanFile>
   /** Files that hand over the step's variables and its directory; those variables are then not the container's. */
   readonly enter: (step: Entering) => ReadonlyArray<PlanFile>
+  /**
+   * Among the plan's files: what appears when nothing of the Dockerfile runs any more. Only then are the files of `enter` written, each whole
+   * from its first moment. None: they are written with the others.
+   */
+  readonly handOver?: string | undefined
 }
 
 /** @category models */

@@ -28,7 +28,8 @@ const planned = Effect.fnUntraced(function* (directory: string, options: Inline.
   const files = join(yield* directoryOf(), "files")
   const enter = plan.enter({ env: { INPUT_NAME: "Mona" }, workingDirectory: "/github/workspace" })
   yield* StepPlan.write([...plan.files, ...enter], files, context)
-  return { plan, files, read: (name: string) => readFileSync(join(files, name), "utf8") }
+  const read = (name: string) => readFileSync(join(files, name === "enter" ? (enter[0]?.path ?? name) : name), "utf8")
+  return { plan, files, read, enter: enter[0]?.path ?? "" }
 })
 
 const fromText = Effect.fnUntraced(function* (
@@ -49,7 +50,7 @@ describe("the Dockerfiles of actions", () => {
         assert.deepInclude(asked, { _tag: "NeedsConfig", image })
       }
       const configs = new Map((expected.asks ?? []).map((image) => [image, nothing]))
-      const { files, plan, read } = yield* planned(directory, { ...options, configs })
+      const { enter, files, plan, read } = yield* planned(directory, { ...options, configs })
       assert.strictEqual(plan.image, expected.image)
       assert.deepStrictEqual(
         plan.beside.map(({ image }) => image),
@@ -59,7 +60,7 @@ describe("the Dockerfiles of actions", () => {
       assert.strictEqual(plan.security.runAsUser === 0, expected.root === true)
       assert.include(read("enter"), expected.enters)
       // Every shell must be able to read them.
-      for (const script of ["lib", "enter", "step", ...plan.beside.map(({ name }) => name)]) {
+      for (const script of ["lib", enter, "step", ...plan.beside.map(({ name }) => name)]) {
         execFileSync("sh", ["-n", join(files, script)])
       }
     })
@@ -183,11 +184,32 @@ describe("the scripts", () => {
   it.effect("give variables to the entry point and not to RUN", () =>
     Effect.gen(function* () {
       const { files, plan } = yield* fromText('FROM a\nRUN x\nENTRYPOINT ["y"]')
-      for (const name of readdirSync(files)) {
-        const text = readFileSync(join(files, name), "utf8")
+      const names = readdirSync(files, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
+      for (const { name, parentPath } of names) {
+        const text = readFileSync(join(parentPath, name), "utf8")
         assert.strictEqual(text.includes("Mona"), name === "enter", name)
       }
       assert.deepStrictEqual(plan.env, {})
+    })
+  )
+
+  it.effect("ask for them when the last RUN has ended, of all stages that are waited for", () =>
+    Effect.gen(function* () {
+      const { enter, plan, read } = yield* fromText(
+        'FROM a AS tools\nRUN make\nFROM a\nCOPY --from=tools /t /t\nENTRYPOINT ["y"]'
+      )
+      assert.strictEqual(plan.handOver, "late/asked")
+      assert.strictEqual(enter, "late/enter")
+      const order = ["await copy-0", "late/asked", 'until [ -e "$__enter" ]', '. "$__enter"']
+      const places = order.map((text) => read("step").indexOf(text))
+      assert.deepStrictEqual(
+        places,
+        [...places].sort((a, b) => a - b)
+      )
+      assert.notInclude(places, -1)
+      const plain = yield* fromText('FROM a\nCOPY f /\nENTRYPOINT ["y"]', { f: "" })
+      assert.strictEqual(plain.plan.handOver, undefined)
+      assert.strictEqual(plain.enter, "enter")
     })
   )
 

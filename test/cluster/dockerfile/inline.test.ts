@@ -3,7 +3,7 @@ import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync }
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Stream } from "effect"
+import { Deferred, Effect, Layer, Stream } from "effect"
 import * as Builder from "jobscope/backends/dockerfile/Builder"
 import * as PodBackend from "jobscope/backends/pod/PodBackend"
 import type { Options } from "jobscope/backends/pod/PodOptions"
@@ -14,7 +14,7 @@ import { ContainerStep, StepFile } from "jobscope/domain/Step"
 import { corpus, refused, taken } from "../../backends/dockerfile/corpus.ts"
 import { nodeIsHere, sharedDirectory } from "../support/sharedDirectory.ts"
 import { kube, suiteNamespace } from "../support/suiteNamespace.ts"
-import { imageConfigs, job, run, runCorpus } from "./support/steps.ts"
+import { imageConfigs, job, lasting, run, runCorpus, stoppedInRun } from "./support/steps.ts"
 
 const namespace = suiteNamespace()
 const shared = nodeIsHere ? sharedDirectory(namespace, "work") : undefined
@@ -96,7 +96,10 @@ for (const [mode, root, options] of modes) {
               dockerfile: dockerfile(
                 "variables",
                 "FROM alpine:latest",
-                "RUN echo build; env; cat /proc/1/environ | tr '\\0' '\\n'; echo built",
+                "RUN echo build; env; cat /proc/1/environ | tr '\\0' '\\n'",
+                // Wherever it looks: its own files, those of every process, what is mounted.
+                "RUN grep -rsal 'hi[d]den' /__jobscope /tmp /proc/[0-9]*/environ /proc/[0-9]*/cmdline; echo looked",
+                "RUN sleep 1; find /__jobscope -name 'enter*'; echo built",
                 "RUN mkdir -p /github/workspace/out && echo run >/github/workspace/out/from-run",
                 `ENTRYPOINT ["sh", "-c", "echo \\"$INPUT_TOKEN\\"; echo x=1 >> $OUT; echo \\"$1\\"; echo kept > out/from-entry; exit 5", "sh"]`
               ),
@@ -108,6 +111,7 @@ for (const [mode, root, options] of modes) {
             })
           )
           const [build = "", entry = ""] = result.output.split("\nbuilt\n")
+          assert.notMatch(build, /^\/(proc|tmp|__jobscope)/m)
           assert.include(build, "\nPATH=")
           assert.notInclude(build, "INPUT_TOKEN")
           assert.notInclude(build, "hidden")
@@ -171,24 +175,9 @@ for (const [mode, root, options] of modes) {
         Effect.gen(function* () {
           const backend = yield* JobBackend
           const environment = yield* backend.provision(job(mode, root))
-          yield* Effect.scoped(
-            Effect.gen(function* () {
-              const step = yield* environment.start(
-                new ContainerStep({
-                  dockerfile: dockerfile(
-                    "long",
-                    "FROM alpine:latest",
-                    "RUN echo it has begun; sleep 1000",
-                    'ENTRYPOINT ["true"]'
-                  ),
-                  env: EnvVars.fromRecord({ INPUT_TOKEN: "secret" })
-                })
-              )
-              yield* Stream.runHead(
-                Stream.filter(step.output, ({ bytes }) => /^it has begun$/m.test(Buffer.from(bytes).toString()))
-              )
-            })
-          )
+          const begun = yield* Deferred.make<void>()
+          const ended = yield* stoppedInRun(environment, dockerfile("long", ...lasting), begun)
+          assert.isUndefined(ended)
           const owned = yield* Stream.runCollect(backend.list({ environment: environment.name }))
           assert.deepStrictEqual(
             owned.flatMap(({ kind }) => (kind === "Pod" || kind === "Secret" ? [kind] : [])),

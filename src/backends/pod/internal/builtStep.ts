@@ -26,6 +26,12 @@ export interface BuiltStep {
   readonly volumes: ReadonlyArray<PodVolume>
 }
 
+/** Files that are not there before a container asks for them, by making the file `sign`. Each appears whole. */
+export interface LateFiles {
+  readonly sign: string
+  readonly files: ReadonlyArray<{ readonly path: string; readonly text: string }>
+}
+
 /** A directory of files that containers of a step's pod see, before all others but those that bring files. */
 export interface FilesFor {
   /** Where the step's own files are mounted. */
@@ -34,7 +40,8 @@ export interface FilesFor {
   readonly share: (
     name: string,
     mountPath: string,
-    write: (directory: string) => Effect.Effect<void, BackendError>
+    write: (directory: string) => Effect.Effect<void, BackendError>,
+    late?: LateFiles
   ) => Effect.Effect<
     { readonly mount: VolumeMount; readonly volumes: ReadonlyArray<PodVolume> },
     BackendError,

@@ -65,6 +65,7 @@ export const startContainerStep = Effect.fnUntraced(function* (given: Setting, a
     secretIds: [id, `${id}0`.slice(1), `${id}1`.slice(1)],
     hosts: data.facts.services.map((service) => service.name),
     address,
+    hostAliases: data.hostAliases,
     deadline: Duration.seconds(data.deadline),
     files,
     before: files.before,
@@ -175,6 +176,12 @@ export const startContainerStep = Effect.fnUntraced(function* (given: Setting, a
       over = Exit.isSuccess(result) || !Cause.hasInterruptsOnly(result.cause)
       Deferred.doneUnsafe(exit, result)
     })
+  yield* Effect.forkScoped(
+    Effect.catch(files.handOver(started, waiting), (error) =>
+      // It would wait for ever.
+      Effect.andThen(finish(Exit.fail(error)), remove(false))
+    )
+  )
   // The end of the log is the quickest sign of the container's end.
   const drained = yield* Deferred.make<void>()
   yield* Effect.forkScoped(Effect.onExit(Effect.andThen(Deferred.await(drained), settle), finish), {

@@ -79,7 +79,15 @@ export const placeStep = Effect.fnUntraced(function* (
   const volumes: Array<PodVolume> = []
   for (const { from, name, path } of plan.volumes) {
     if (from._tag === "Files") {
-      const shared = yield* files.share(name, path, (directory) => stage(directory, entering))
+      const shared =
+        plan.handOver === undefined
+          ? yield* files.share(name, path, (directory) => stage(directory, entering))
+          : yield* files.share(name, path, (directory) => stage(directory, []), {
+              sign: plan.handOver,
+              files: entering.flatMap(({ content, path }) =>
+                content._tag === "Text" ? [{ path, text: content.text }] : []
+              )
+            })
       mounts.push(shared.mount)
       volumes.push(...shared.volumes)
       continue

@@ -3,15 +3,15 @@ import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
-import { type BackendError, fail, Unsupported } from "../../../domain/JobError.ts"
+import { BackendError, fail, StorageFailed, Unsupported } from "../../../domain/JobError.ts"
 import type { ContainerStep } from "../../../domain/Step.ts"
 import { fromKubeError } from "../../kubernetes/BackendErrors.ts"
 import type { KubeClient } from "../../kubernetes/KubeClient.ts"
 import type { Identity } from "../PodManifest.ts"
-import { jobContainer } from "../PodNames.ts"
 import type { Options, PodManifest, Sharing } from "../PodOptions.ts"
-import type { FilesFor } from "./builtStep.ts"
+import type { FilesFor, LateFiles } from "./builtStep.ts"
 import { stateDirectoryOf } from "./channels.ts"
 import { type Copying, inPod } from "./copying.ts"
 import { pack } from "./files/Archive.ts"
@@ -50,6 +50,8 @@ export interface StepFiles extends FilesFor {
   readonly beside: ReadonlyArray<Container>
   /** Once the pod is created. */
   readonly bring: (pod: PodManifest, waiting: Waiting) => Effect.Effect<void, BackendError>
+  /** Once the pod runs: ends when all late files are there, which is never if nobody asks for them. */
+  readonly handOver: (pod: PodManifest, waiting: Waiting) => Effect.Effect<void, BackendError>
   /** Once the step's container has ended. */
   readonly fetch: Effect.Effect<void, BackendError>
   readonly collected: Effect.Effect<ReadonlyMap<string, string>, BackendError>
@@ -98,21 +100,24 @@ const throughClaim = Effect.fnUntraced(function* (
       if ("local" in planned && planned.local !== undefined) Fs.mkdirSync(planned.local, { recursive: true })
     }
   })
+  const asked: Array<{ readonly directory: string; readonly late: LateFiles }> = []
   const subPathOf = (path: string) => Path.posix.join(sharing.subPath ?? "", Path.relative(sharing.root, path))
   const files: StepFiles = {
     env: variablesOf(step),
     mounts:
       step.files.length === 0 ? [] : [{ name: workVolume, mountPath: filesDirectory, subPath: subPathOf(directory) }],
     targets: step.files.length === 0 ? [] : [filesDirectory],
-    share: Effect.fnUntraced(function* (_, mountPath, write) {
+    share: Effect.fnUntraced(function* (_, mountPath, write, late) {
       const own = yield* temporary(Path.join(stateDirectoryOf(sharing), identity.environment))
       yield* write(own)
+      if (late !== undefined) asked.push({ directory: own, late })
       return { mount: { name: workVolume, mountPath, subPath: subPathOf(own) }, volumes: [] }
     }),
     volumes: [],
     before: [],
     beside: [],
     bring: () => Effect.void,
+    handOver: () => Effect.forEach(asked, ({ directory, late }) => writeLate(directory, late), { discard: true }),
     fetch: Effect.void,
     collected: Effect.sync(() => readCollected(step, directory))
   }
@@ -129,6 +134,43 @@ const temporary = (parent: string): Effect.Effect<string, never, Scope.Scope> =>
         Effect.try({ try: () => Fs.rmSync(path, { recursive: true, force: true }), catch: () => "left" as const })
       )
   )
+
+/** Whether a container has asked is seen on the volume only. */
+const writeLate = (directory: string, { files, sign }: LateFiles): Effect.Effect<void, BackendError> =>
+  Effect.sync(() => Fs.existsSync(Path.join(directory, sign))).pipe(
+    Effect.tap((asked) => (asked ? Effect.void : Effect.sleep("25 millis"))),
+    Effect.repeat({ until: (asked) => asked }),
+    Effect.andThen(
+      Effect.try({
+        try: () => {
+          for (const { path, text } of files) writeContained(Path.join(directory, path), text)
+        },
+        catch: (cause) =>
+          new BackendError({
+            reason: new StorageFailed({
+              operation: "handing over the step's variables",
+              detail: cause instanceof Error ? cause.message : String(cause),
+              transient: false
+            })
+          })
+      })
+    )
+  )
+
+/** Whoever runs in the container may have put a link where the directory was: it is opened first, and nothing but it is written in. */
+const writeContained = (path: string, text: string): void => {
+  const { O_DIRECTORY, O_NOFOLLOW, O_RDONLY } = Fs.constants
+  const opened = Fs.openSync(Path.dirname(path), O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+  try {
+    const directory = Fs.existsSync("/proc/self/fd") ? `/proc/self/fd/${opened}` : Path.dirname(path)
+    const [name, unfinished] = [Path.basename(path), `.${Path.basename(path)}`]
+    Fs.writeFileSync(Path.join(directory, unfinished), text, { flag: "wx", mode: 0o644 })
+    Fs.chmodSync(Path.join(directory, unfinished), 0o644)
+    Fs.renameSync(Path.join(directory, unfinished), Path.join(directory, name))
+  } finally {
+    Fs.closeSync(opened)
+  }
+}
 
 const readCollected = (step: ContainerStep, directory: string): ReadonlyMap<string, string> =>
   new Map(
@@ -168,7 +210,7 @@ const byTravel = Effect.fnUntraced(function* (
       })
     )
   }
-  const jobPlace = { namespace, pod: data.pod, container: jobContainer }
+  const jobPlace = { namespace: data.namespace, pod: data.pod, container: data.container }
   /** A directory of this machine, where the job's pod has it, and where the step's pod. */
   const tops = step.mounts
     .filter(({ source }) => source.startsWith("/"))
@@ -186,7 +228,8 @@ const byTravel = Effect.fnUntraced(function* (
         : [{ source: mount.source, inJob, inStep: `${workDirectory}/${subPath}` }]
     })
   /** Directories of this machine for the pod, and where its containers find them. */
-  const brought: Array<{ readonly directory: string; readonly volume: string }> = []
+  const brought: Array<{ readonly directory: string; readonly volume: string; readonly late: LateFiles | undefined }> =
+    []
   const before = new Map<string, LocalTree.Manifest>()
   let collected: ReadonlyMap<string, string> = new Map()
   const helper = (helperName: string, script: string): Container => ({
@@ -244,6 +287,28 @@ const byTravel = Effect.fnUntraced(function* (
     )
   })
 
+  /** In a container of ours, whose processes the step does not see. What connects to it may break while a build runs. */
+  const handOver: StepFiles["handOver"] = Effect.fnUntraced(function* (pod, waiting) {
+    for (const { late, volume } of brought) {
+      if (late === undefined) continue
+      const directory = `${broughtDirectory}/${volume}`
+      yield* awaitPod({ ...waiting, pod, enough: (now) => isRunning(now, sender) })
+      const given = yield* Effect.retry(script(sender, lateScript(directory, late)), {
+        while: (error) => error.retryable,
+        schedule: Schedule.spaced("1 second")
+      })
+      if (given.exitCode !== 0) {
+        return yield* fail(
+          new StorageFailed({
+            operation: "handing over the step's variables",
+            detail: given.stderr.trim() || `exit code ${given.exitCode}`,
+            transient: false
+          })
+        )
+      }
+    }
+  })
+
   const fetch = Effect.gen(function* () {
     for (const { inJob, inStep, source } of tops) {
       yield* copying.files.transfer({
@@ -280,10 +345,10 @@ const byTravel = Effect.fnUntraced(function* (
     env: variablesOf(step),
     mounts: step.files.length === 0 ? [] : [{ name: "jobscope", mountPath: filesDirectory, subPath: "files" }],
     targets: step.files.length === 0 ? [] : [filesDirectory],
-    share: Effect.fnUntraced(function* (volume, mountPath, write) {
+    share: Effect.fnUntraced(function* (volume, mountPath, write, late) {
       const directory = yield* temporary((sharing._tag === "Copy" ? sharing.stateDirectory : undefined) ?? Os.tmpdir())
       yield* write(directory)
-      brought.push({ directory, volume })
+      brought.push({ directory, volume, late })
       return { mount: { name: volume, mountPath }, volumes: [{ name: volume, emptyDir: {} }] }
     }),
     volumes: [{ name: "jobscope", emptyDir: {} }],
@@ -291,8 +356,11 @@ const byTravel = Effect.fnUntraced(function* (
     get before() {
       return [helper(receiver, `until [ -e ${stateDirectory}/go ]; do sleep 0.05 2>/dev/null || sleep 1; done`)]
     },
-    beside: [helper(sender, "trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done")],
+    get beside() {
+      return [helper(sender, "trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done")]
+    },
     bring,
+    handOver,
     fetch,
     collected: Effect.sync(() => collected)
   }
@@ -304,6 +372,21 @@ const contains = (outer: string, inner: string) => inner === outer || inner.star
 const initIsRunning = (pod: PodManifest, name: string) =>
   pod.status?.initContainerStatuses?.some((status) => status.name === name && status.state?.running !== undefined) ===
   true
+
+const isRunning = (pod: PodManifest, name: string) =>
+  pod.status?.containerStatuses?.some((status) => status.name === name && status.state?.running !== undefined) === true
+
+/** A second time, after a connection that broke, it gives nothing that was given. */
+const lateScript = (directory: string, { files, sign }: LateFiles): string =>
+  [
+    `cd ${quote(directory)} || exit`,
+    `until [ -e ${quote(sign)} ]; do sleep 0.05 2>/dev/null || sleep 1; done`,
+    ...files.map(({ path, text }) => {
+      const [name, unfinished] = [quote(path), quote(`${path}.new`)]
+      const write = `(umask 022; set -C; printf '%s' ${quote(text)} >${unfinished}) && mv ${unfinished} ${name}`
+      return `[ -e ${quote(`${path}.given`)} ] || { ${write} && : >${quote(`${path}.given`)}; } || exit`
+    })
+  ].join("\n")
 
 const mainHasBegun = (pod: PodManifest) =>
   pod.status?.containerStatuses?.some(

@@ -1,6 +1,7 @@
 /** Steps of a Dockerfile on a real cluster. */
 import { join } from "node:path"
-import { Effect, Stream } from "effect"
+import { Deferred, Effect, Fiber, Stream } from "effect"
+import type * as Builder from "jobscope/backends/dockerfile/Builder"
 import * as ImageConfig from "jobscope/backends/dockerfile/ImageConfig"
 import { Mount } from "jobscope/domain/Container"
 import * as EnvVars from "jobscope/domain/EnvVars"
@@ -78,4 +79,50 @@ export const runCorpus = Effect.fnUntraced(function* (
     { concurrency: 3 }
   )
   return results.flat()
+})
+
+/** A Dockerfile whose RUN says that it has begun, and lasts. The same is never built twice. */
+export const lasting = [
+  "FROM alpine:latest",
+  `RUN echo ${Date.now()} >/made; echo "it has begun"; sleep 1000`,
+  'ENTRYPOINT ["true"]'
+]
+
+const hasBegun = (text: string) => /^it has begun$/m.test(text)
+
+/** A builder by which `stoppedInRun` hears of a build that goes on before there is a pod. */
+export const heard = (builder: Builder.Builder["Service"], begun: Deferred.Deferred<void>) => ({
+  prepare: (request: Builder.Request) =>
+    builder.prepare({
+      ...request,
+      write: (line) =>
+        Effect.andThen(
+          hasBegun(line) ? Deferred.succeed(begun, undefined) : Effect.void,
+          request.write?.(line) ?? Effect.void
+        )
+    })
+})
+
+/** Starts a step of `lasting`, and stops it in the middle of its RUN. */
+export const stoppedInRun = Effect.fnUntraced(function* (
+  environment: JobEnvironment,
+  dockerfile: string,
+  begun: Deferred.Deferred<void>
+) {
+  const running = yield* Effect.forkChild(
+    Effect.scoped(
+      Effect.gen(function* () {
+        const step = yield* environment.start(
+          new ContainerStep({ dockerfile, env: EnvVars.fromRecord({ INPUT_TOKEN: "secret" }) })
+        )
+        yield* Stream.runForEach(step.output, ({ bytes }) =>
+          hasBegun(Buffer.from(bytes).toString()) ? Deferred.succeed(begun, undefined) : Effect.void
+        )
+        return yield* step.exitCode
+      })
+    )
+  )
+  const ended = yield* Effect.raceFirst(Effect.as(Deferred.await(begun), undefined), Fiber.join(running))
+  yield* Fiber.interrupt(running)
+  return ended
 })
