@@ -71,7 +71,8 @@ export const runMain = <E>(program: Effect.Effect<ExitCode.Results, E>, options:
   const renderer = own ?? makeRenderer(settings)
   const live = own === undefined && settings.renderer === "live"
   const masking = Masking.make(options.mask)
-  const results: Array<JobResult> = []
+  /** By run, in the order in which they began. */
+  const results = new Map<string, JobResult | undefined>()
   let held = HeldEnvironments.none
   let heard: StopSignals.Heard | undefined
   /** What decides the exit code, unless the program does. */
@@ -98,7 +99,8 @@ export const runMain = <E>(program: Effect.Effect<ExitCode.Results, E>, options:
       if (abandoned) return Effect.void
       const event = masking.event(emitted)
       held = HeldEnvironments.update(held, event)
-      if (event._tag === "JobFinished") results.push(event.result)
+      if (event._tag === "JobStarted") results.set(event.run, undefined)
+      if (event._tag === "JobFinished") results.set(event.run, event.result)
       return display.show(event)
     })
 
@@ -140,7 +142,8 @@ export const runMain = <E>(program: Effect.Effect<ExitCode.Results, E>, options:
     if (abandoned) return
     ended = true
     const code = forced ?? (options.exitCode ?? ExitCode.ofExit)(exit)
-    const shown = allResults(results, exit, masking)
+    const told = [...results.values()].filter((result) => result !== undefined)
+    const shown = allResults(told, exit, masking)
     const problems = Exit.isSuccess(exit) ? [] : Summary.ofCause(exit.cause, shown, settings).map(masking.text)
     display.end({ exitCode: code, results: shown, problems: problems.map(TerminalText.strip) })
     if (options.summary ?? (own === undefined && settings.renderer !== "silent")) {

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { afterAll, afterEach, beforeAll } from "@effect/vitest"
 import { bundle } from "../../../scripts/bundle.ts"
-import { type Ended, killAll, type Running, start as startProcess } from "../console/process.ts"
+import { type Ended, killAll, onTerminal, type Running, start as startProcess } from "../console/process.ts"
 
 const folders: Array<string> = []
 
@@ -43,12 +43,22 @@ export const useJobscope = (): void => {
   afterAll(() => rmSync(bundled, { recursive: true, force: true }))
 }
 
-export const start = (args: ReadonlyArray<string>, where: Where = {}): Running => {
-  const cwd = where.cwd ?? folder()
-  // What is on this machine, and how it is set up, is none of a test's business.
-  const env = { JOBSCOPE_STATE_DIR: join(cwd, ".state"), GITHUB_ACTIONS: "", KUBECONFIG: "/dev/null", ...where.env }
-  return startProcess([where.node ?? process.execPath, join(bundled, "index.js"), ...args], { cwd, env })
-}
+export const start = (args: ReadonlyArray<string>, where: Where = {}): Running =>
+  startProcess([where.node ?? process.execPath, join(bundled, "index.js"), ...args], isolated(where))
+
+/** What is on this machine, and how it is set up, is none of a test's business. */
+const isolated = ({ cwd = folder(), env }: Where) => ({
+  cwd,
+  env: { JOBSCOPE_STATE_DIR: join(cwd, ".state"), GITHUB_ACTIONS: "", KUBECONFIG: "/dev/null", ...env }
+})
+
+/** On a terminal, with things to do when something is shown: see `onTerminal`. */
+export const runOnTerminal = (
+  actions: Parameters<typeof onTerminal>[0],
+  args: ReadonlyArray<string>,
+  { columns, ...where }: Where & { readonly columns: number }
+): Promise<Ended> =>
+  onTerminal(actions, [process.execPath, join(bundled, "index.js"), ...args], { ...isolated(where), columns })
 
 export const run = (args: ReadonlyArray<string>, where?: Where): Promise<Ended> => start(args, where).ended
 

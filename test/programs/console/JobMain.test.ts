@@ -330,7 +330,9 @@ describe.skipIf(noTerminal !== false)("JobMain: on a terminal", () => {
     assert.notMatch(screen.lines().join("\n"), /[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏]/)
     const [first = ""] = screen.lines()
     assert.match(first, /^00:00\.0 build \| ▸ 1 step on fake$/)
-    assert.include(screen.lines().join("\n"), "\n✗ deploy › sleep:300 exit:2: StepFailed, exit code 2\n")
+    const text = screen.lines().join("\n")
+    assert.match(text, /\n✓ success +\d+ms {2}build\n✗ failure +\d+ms {2}deploy\n/, "in the order in which they began")
+    assert.include(text, "\n✗ deploy › sleep:300 exit:2: StepFailed, exit code 2\n")
   })
 
   it("is plain in CI", async () => {
