@@ -1,7 +1,8 @@
 /**
  * Measures what docs/architecture.md promises, and holds it to budgets: `npm run bench`.
  *
- * With KUBECONFIG it also measures the hook, in runner pods of that cluster.
+ * With KUBECONFIG it also measures the hook, in runner pods of that cluster, steps of a Dockerfile, and the KRO runner where
+ * there is KRO.
  *
  * Machines are shared and noisy, so each figure is a median of whole processes, and what is held to a budget is a ratio of two figures of
  * the same run, or a memory size.
@@ -10,7 +11,9 @@ import { execFileSync, spawnSync } from "node:child_process"
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { dockerfileRows } from "./bench/dockerfiles/rows.ts"
 import { hookRows } from "./bench/hooks/rows.ts"
+import { kroRows } from "./bench/kro/rows.ts"
 import type { Row } from "./bench/row.ts"
 
 const root = join(import.meta.dirname, "..")
@@ -175,7 +178,7 @@ const rows = [
   output(),
   starts(),
   workflowFiles(),
-  ...(process.env.KUBECONFIG === undefined ? [] : [hookRows()])
+  ...(process.env.KUBECONFIG === undefined ? [] : [hookRows(), dockerfileRows(), kroRows()])
 ].flatMap((part) => {
   for (const { budget, figures, measured, unit, what } of part) {
     const verdict = measured <= budget ? "ok  " : "OVER"
