@@ -36,7 +36,7 @@ import * as channels from "./internal/channels.ts"
 import { readFacts } from "./internal/containerFacts.ts"
 import { makeCopying } from "./internal/copying.ts"
 import { planMounts } from "./internal/mountPlan.ts"
-import { awaitLoss, type Common, identityOf, lossNow, startIn } from "./internal/opened.ts"
+import { awaitLoss, type Common, identityOf, lossNow, startIn, statusLag } from "./internal/opened.ts"
 import * as podData from "./internal/podData.ts"
 import { runScript } from "./internal/podExec.ts"
 import * as podScripts from "./internal/podScripts.ts"
@@ -122,7 +122,14 @@ export const make = Effect.fnUntraced(function* (
 
     const told = (reason: string) => emit({ _tag: "Waiting", job: spec.name, phase: "provision", reason })
     const created = yield* createPod(manifests)
-    const ready = awaitPod({ kube, watch, namespace, pod: created, roles: manifests.roles, grace: options, told })
+    const waiting = { kube, watch, namespace, pod: created, roles: manifests.roles, grace: options, told }
+    const ready = awaitPod(waiting)
+    /** A container that runs for a moment only is seen as ready: the pod's own story, which comes later, says more than a failed exec. */
+    const explained = (error: BackendError) =>
+      Effect.timeoutOrElse(awaitPod({ ...waiting, told: () => Effect.void, enough: () => false }), {
+        duration: statusLag,
+        orElse: () => Effect.fail(error)
+      })
     const local = channel?.local
     const { greeted, pod } = yield* local === undefined
       ? Effect.map(ready, (pod) => ({ pod, greeted: undefined }))
@@ -144,7 +151,7 @@ export const make = Effect.fnUntraced(function* (
         : yield* Effect.all(
             [greeted === undefined ? asked : Effect.succeed(greeted), copying.fill(place, environment, copies, told)],
             { concurrency: 2 }
-          )
+          ).pipe(Effect.catch((error) => Effect.andThen(explained(error), Effect.fail(error))))
     const data = new podData.PodData({
       version: 1,
       namespace,

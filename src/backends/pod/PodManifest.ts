@@ -2,27 +2,30 @@
  * The pod and the secrets of a job, as manifests. Pure: what is asked in, what is sent out.
  */
 
-import type { V1Secret } from "@kubernetes/client-node"
 import * as Duration from "effect/Duration"
-import * as Redacted from "effect/Redacted"
-import type { ContainerSettings, Port, RegistryCredentials, Resources } from "../../domain/Container.ts"
-import type { EnvVars } from "../../domain/EnvVars.ts"
+import type { ContainerSettings, Port, Resources } from "../../domain/Container.ts"
 import type { JobSpec, Service } from "../../domain/Job.ts"
 import { InvalidInput, type Reason, Unsupported } from "../../domain/JobError.ts"
 import type { ContainerStep } from "../../domain/Step.ts"
-import type { Wire } from "../kubernetes/KubeResource.ts"
 import type { BuiltContainer, BuiltStep } from "./internal/builtStep.ts"
 import type { MountPlan, PodVolume, VolumeMount } from "./internal/mountPlan.ts"
 import { withoutRepetition } from "./internal/mountPlan.ts"
+import {
+  type EnvEntry,
+  type Identity,
+  literal,
+  makeEnvSecret,
+  metadataOf,
+  pullSecrets,
+  type SecretManifest
+} from "./internal/podMetadata.ts"
 import { stateDirectory, supervisor, volumeDirectory } from "./internal/podScripts.ts"
-import { containerName, custodyAnnotation, environmentLabel, jobContainer, labelValue, ownerLabel } from "./PodNames.ts"
+import { containerName, jobContainer } from "./PodNames.ts"
 import type { ContainerRole, Options, PodManifest } from "./PodOptions.ts"
 
-/** A secret as JSON. */
-export type SecretManifest = Wire<V1Secret>
+export type { Identity, SecretManifest } from "./internal/podMetadata.ts"
 
 type Container = NonNullable<PodManifest["spec"]>["containers"][number]
-type EnvEntry = NonNullable<Container["env"]>[number]
 
 /**
  * What is created for an environment or for a container step: the secrets first.
@@ -35,97 +38,6 @@ export interface Manifests {
   readonly roles: ReadonlyMap<string, ContainerRole>
   /** Services by the name of their container. */
   readonly services: ReadonlyMap<string, Service>
-}
-
-/** Variables that say nothing secret: they need no Secret. */
-const plain = new Set(["HOME", "CI", "GITHUB_ACTIONS"])
-
-/** What both kinds of pods need to know. */
-export interface Identity {
-  readonly environment: string
-  readonly owner: string
-  readonly options: Options
-  readonly secretName: (id: string) => string
-}
-
-const commonLabels = ({ environment, options, owner }: Identity, more: Readonly<Record<string, string>>) => ({
-  "app.kubernetes.io/managed-by": "jobscope",
-  ...options.labels,
-  ...more,
-  [environmentLabel]: labelValue(environment),
-  [ownerLabel]: labelValue(owner),
-  ...(options.ownerLabel === undefined ? {} : { [options.ownerLabel]: owner })
-})
-
-const metadataOf = (identity: Identity, name: string, labels: Readonly<Record<string, string>> = {}) => {
-  const { options, owner } = identity
-  return {
-    name,
-    labels: commonLabels(identity, labels),
-    annotations: { [ownerLabel]: owner, [custodyAnnotation]: options.custody ?? "held" },
-    ...(options.ownerReference === undefined
-      ? {}
-      : { ownerReferences: [{ ...options.ownerReference, controller: false, blockOwnerDeletion: false }] })
-  }
-}
-
-/** Kubernetes would expand `$(NAME)` in commands and values: nothing of ours is meant so. */
-const literal = (text: string): string => text.replaceAll("$", "$$$$")
-
-/** Collects the secret values of a pod; each container's variables get keys of their own. */
-const makeEnvSecret = (identity: Identity, id: string) => {
-  const name = identity.secretName(id)
-  const values: Record<string, string> = {}
-  const entries = (env: EnvVars): Array<EnvEntry> =>
-    Object.entries(env).map(([variable, redacted]) => {
-      const value = Redacted.value(redacted)
-      if (plain.has(variable)) return { name: variable, value: literal(value) }
-      const key = `v${Object.keys(values).length}`
-      values[key] = value
-      return { name: variable, valueFrom: { secretKeyRef: { name, key } } }
-    })
-  const secret = (): ReadonlyArray<SecretManifest> =>
-    Object.keys(values).length === 0
-      ? []
-      : [
-          {
-            apiVersion: "v1",
-            kind: "Secret",
-            metadata: metadataOf(identity, name),
-            type: "Opaque",
-            immutable: true,
-            stringData: values
-          }
-        ]
-  return { entries, secret }
-}
-
-/** One pull secret for all images of a pod: kubelet tries what matches the image. */
-const pullSecrets = (
-  identity: Identity,
-  ids: ReadonlyArray<string>,
-  credentials: ReadonlyArray<RegistryCredentials | undefined>
-): ReadonlyArray<SecretManifest> => {
-  const different = new Map<string, RegistryCredentials>()
-  for (const entry of credentials) {
-    if (entry !== undefined)
-      different.set(JSON.stringify([entry.server, entry.username, Redacted.value(entry.password)]), entry)
-  }
-  return [...different.values()].map(({ password, server, username }, index) => {
-    const secret = Redacted.value(password)
-    const auth = Buffer.from(`${username}:${secret}`).toString("base64")
-    const host = server === "" || server === "docker.io" ? "https://index.docker.io/v1/" : server
-    return {
-      apiVersion: "v1",
-      kind: "Secret",
-      metadata: metadataOf(identity, identity.secretName(ids[index] ?? `${ids[0]}${index}`)),
-      type: "kubernetes.io/dockerconfigjson",
-      immutable: true,
-      stringData: {
-        ".dockerconfigjson": JSON.stringify({ auths: { [host]: { username, password: secret, auth } } })
-      }
-    }
-  })
 }
 
 const placementOf = (options: Options): Partial<NonNullable<PodManifest["spec"]>> => {
@@ -152,11 +64,16 @@ const basics = (options: Options): Partial<NonNullable<PodManifest["spec"]>> => 
   ...placementOf(options)
 })
 
-const portsOf = (ports: ReadonlyArray<Port>): Pick<Container, "ports"> =>
+const portsOf = (ports: ReadonlyArray<Port>, { hostPorts }: Options): Pick<Container, "ports"> =>
   ports.length === 0
     ? {}
     : {
-        ports: ports.map(({ container, protocol }) => ({ containerPort: container, protocol: protocol.toUpperCase() }))
+        ports: ports.map(({ container, host, protocol }) => ({
+          containerPort: container,
+          protocol: protocol.toUpperCase(),
+          // 0 lets the backend choose: none.
+          ...(hostPorts === true && host !== undefined && host > 0 ? { hostPort: host } : {})
+        }))
       }
 
 const resourcesOf = (resources: Resources | undefined): Pick<Container, "resources"> =>
@@ -294,7 +211,7 @@ export const jobManifests = (
       : { command: container.entryPoint.map(literal), args: container.args.map(literal) }),
     env: env.entries(spec.env),
     volumeMounts: [...jobMounts, ...settings.mounts, ...ours],
-    ...portsOf(container?.ports ?? []),
+    ...portsOf(container?.ports ?? [], options),
     ...resourcesOf(container?.resources),
     ...settings.container
   }
@@ -316,7 +233,7 @@ export const jobManifests = (
       ...(service.workingDirectory === undefined ? {} : { workingDir: service.workingDirectory }),
       env: env.entries(service.env),
       volumeMounts: [...mounts, ...own.mounts],
-      ...portsOf(service.ports),
+      ...portsOf(service.ports, options),
       ...resourcesOf(service.resources),
       ...probeOf(service),
       ...own.container
@@ -406,6 +323,8 @@ export const stepManifests = (
     /** Host names and the address that they mean: of the job's pod. */
     readonly hosts: ReadonlyArray<string>
     readonly address: string | undefined
+    /** Other names that the job's pod knows. */
+    readonly hostAliases: ReadonlyArray<{ readonly ip: string; readonly hostnames: ReadonlyArray<string> }>
     readonly deadline: Duration.Duration
     /** Variables with the paths of the step's files, and where those are mounted. */
     readonly files: { readonly env: Readonly<Record<string, string>>; readonly mounts: ReadonlyArray<VolumeMount> }
@@ -454,6 +373,12 @@ export const stepManifests = (
     [container, ...before, ...beside].flatMap(({ volumeMounts = [] }) => volumeMounts.map(({ name }) => name))
   )
   const roles = new Map<string, ContainerRole>([[jobContainer, "step"]])
+  const hostAliases = [
+    ...about.hostAliases.map(({ hostnames, ip }) => ({ ip, hostnames: [...hostnames] })),
+    ...(about.address === undefined || about.hosts.length === 0
+      ? []
+      : [{ ip: about.address, hostnames: about.hosts.filter(isHostname) }])
+  ]
   const pod: PodManifest = {
     apiVersion: "v1",
     kind: "Pod",
@@ -461,9 +386,7 @@ export const stepManifests = (
     spec: {
       ...basics(options),
       activeDeadlineSeconds: Math.ceil(Duration.toSeconds(about.deadline)),
-      ...(about.address === undefined || about.hosts.length === 0
-        ? {}
-        : { hostAliases: [{ ip: about.address, hostnames: about.hosts.filter(isHostname) }] }),
+      ...(hostAliases.length === 0 ? {} : { hostAliases }),
       ...(pulls.length === 0
         ? {}
         : { imagePullSecrets: pulls.map(({ metadata }) => ({ name: metadata?.name ?? "" })) }),

@@ -134,6 +134,11 @@ export interface Options {
   readonly initContainers?: ReadonlyArray<NonNullable<PodManifest["spec"]>["containers"][number]> | undefined
   /** Volumes that only pods know, by name; a mount's source may name them. */
   readonly volumes?: ReadonlyArray<NonNullable<NonNullable<PodManifest["spec"]>["volumes"]>[number]> | undefined
+  /**
+   * Ports that name one of the host take it on their node (`hostPort`): a second such job does not fit there. Default false: nothing of the
+   * node is taken, all containers of a job share one address anyway.
+   */
+  readonly hostPorts?: boolean | undefined
   /** What container steps of a Dockerfile are made by; asked for when there is one. Default: the inline builder, which needs nothing. */
   readonly builder?: Effect.Effect<Builder["Service"], BackendError> | undefined
   /** How a build shows in a step's output: `github` folds each `RUN`, and takes nothing in it for a workflow command. Default `plain`. */

@@ -120,6 +120,36 @@ describe("what does not start says why", () => {
     }).pipe(Effect.provide(backend()))
   )
 
+  it.live("a container before the job's that fails: its log is in the error", () =>
+    Effect.gen(function* () {
+      const { error, milliseconds } = yield* failing(job())
+      assert.strictEqual(error.reason._tag, "ProvisionFailed")
+      assert.include(error.message, "the container bring")
+      assert.include(error.message, "exit code 3")
+      assert.include(error.message, "\n  bring | no room left")
+      assert.isBelow(milliseconds, 15_000)
+      yield* nothingLeft
+    }).pipe(
+      Effect.provide(
+        backend({
+          initContainers: [
+            { name: "bring", image: "busybox:latest", command: ["sh", "-c", "echo no room left >&2; exit 3"] }
+          ]
+        })
+      )
+    )
+  )
+
+  it.live("an entry point that ends at once: its log is in the error", () =>
+    Effect.gen(function* () {
+      const { error } = yield* failing(job({ entryPoint: ["sh"], args: ["-c", "echo bad flag >&2; exit 4"] }))
+      assert.strictEqual(error.reason._tag, "ProvisionFailed", error.message)
+      assert.include(error.message, "exit code 4")
+      assert.include(error.message, "\n  job | bad flag")
+      yield* nothingLeft
+    }).pipe(Effect.provide(backend()))
+  )
+
   it.live("a user that the image knows by name only", () =>
     Effect.gen(function* () {
       const { error } = yield* failing(job({ user: "nobody" }))

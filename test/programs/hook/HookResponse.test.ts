@@ -14,7 +14,7 @@ describe("HookResponse", () => {
         state: { jobPod: "p" },
         hasContainer: true,
         image: "node:22",
-        ports: [],
+        ports: {},
         services: [
           { image: "a", ports: HookResponse.portsOf(ports) },
           { image: "b", ports: {} }
@@ -35,12 +35,23 @@ describe("HookResponse", () => {
     )
   })
 
+  it("has the ports where they are to be reached", () => {
+    const ports = [
+      new Port({ container: 53, protocol: "udp" }),
+      new Port({ container: 80, host: 8080 }),
+      new Port({ container: 9, host: 99, protocol: "udp" })
+    ]
+    assert.deepStrictEqual(HookResponse.portsOf(ports), { "53/udp": "53", "80": "80", "9/udp": "9" })
+    assert.deepStrictEqual(HookResponse.portsOf(ports, "onRunner"), { "53/udp": "53", "80": "8080", "9/udp": "99" })
+    assert.deepStrictEqual(HookResponse.portsOf(ports, "ofNode"), { "80": "8080", "9": "99" })
+  })
+
   it("has no container where the job has none: the runner has nowhere to put it", () => {
     const { context } = HookResponse.forJob({
       state: {},
       hasContainer: false,
       image: "",
-      ports: [],
+      ports: {},
       services: [],
       isAlpine: false
     })

@@ -67,6 +67,33 @@ describe.skipIf(FakeKubernetes.unsupported() !== undefined).each(["claim", "copy
     120_000
   )
 
+  it.live("28: no port of the node is taken, unless the administrator wants what GitHub's hooks do", () =>
+    Effect.gen(function* () {
+      const runner = yield* FakeRunner
+      // UDP, which nobody waits for: all pods of the fake share this machine's ports.
+      const service = { image: "redis", entryPoint: "sleep", entryPointArgs: ["1000000"] }
+      const services = [{ ...service, portMappings: ["8080:80/udp", "9000/udp"] }]
+      const portsOf = (name: string) =>
+        Effect.map(podNamed(jobPod), ({ spec }) => spec?.containers.find((one) => one.name === name)?.ports)
+      const { response } = yield* runner.prepare({ portMappings: ["7070:70"] }, { services })
+      assert.deepStrictEqual(response.context.services[0]?.ports, { "80/udp": "80", "9000/udp": "9000" })
+      assert.deepStrictEqual(yield* portsOf("job"), [{ containerPort: 70, protocol: "TCP" }])
+      const strict = yield* runner.prepare(
+        { portMappings: ["7070:70"] },
+        { services, env: { JOBSCOPE_STRICT: "host-ports" } }
+      )
+      assert.deepEqual<object>(strict.response.context, {
+        container: { image: "ubuntu", ports: { "70": "7070" } },
+        services: [{ image: "redis", ports: { "80": "8080" } }]
+      })
+      assert.deepStrictEqual(yield* portsOf("job"), [{ containerPort: 70, hostPort: 7070, protocol: "TCP" }])
+      assert.deepStrictEqual(yield* portsOf("redis"), [
+        { containerPort: 80, hostPort: 8080, protocol: "UDP" },
+        { containerPort: 9000, protocol: "UDP" }
+      ])
+    }).pipe(Effect.provide(layer(mode)))
+  )
+
   it.live("2, 4: a container step that ends at once has its own exit code", () =>
     Effect.gen(function* () {
       const runner = yield* FakeRunner

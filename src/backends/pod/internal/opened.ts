@@ -35,7 +35,7 @@ export interface Common {
 }
 
 /** How long the pod's status may lag behind the end of its container (1.2 s were seen). */
-const statusLag = Duration.seconds(4)
+export const statusLag = Duration.seconds(4)
 
 /** For another process: names of secrets are made by the options. */
 export const identityOf = (options: Options, environment: string, owner: string): Identity => ({

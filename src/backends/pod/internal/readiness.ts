@@ -4,7 +4,14 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import { type BackendError, EnvironmentLost, fail, type Reason, ServiceUnhealthy } from "../../../domain/JobError.ts"
+import {
+  type BackendError,
+  EnvironmentLost,
+  fail,
+  ProvisionFailed,
+  type Reason,
+  ServiceUnhealthy
+} from "../../../domain/JobError.ts"
 import { fromKubeError } from "../../kubernetes/BackendErrors.ts"
 import type { KubeClient } from "../../kubernetes/KubeClient.ts"
 import type { ContainerRole, Options, PodManifest } from "../PodOptions.ts"
@@ -54,7 +61,7 @@ export const awaitPod = Effect.fnUntraced(function* (options: {
     }
     const status = statusOf(sight, roles)
     if (enough(sight, status)) return sight
-    if (status._tag === "Broken") return yield* broken(status.reason)
+    if (status._tag === "Broken") return yield* broken(status.reason, status.container)
     if (status._tag === "Ready") return undefined
     if (status.on !== before) {
       before = status.on
@@ -72,10 +79,22 @@ export const awaitPod = Effect.fnUntraced(function* (options: {
     return undefined
   })
 
-  const broken = Effect.fnUntraced(function* (reason: Reason): Effect.fn.Return<never, BackendError> {
-    if (reason._tag !== "ServiceUnhealthy") return yield* fail(reason)
-    const log = yield* logTail(kube, namespace, name, reason.service)
-    return yield* fail(new ServiceUnhealthy({ service: reason.service, detail: reason.detail, log }))
+  /** With what the container itself has said last. */
+  const broken = Effect.fnUntraced(function* (
+    reason: Reason,
+    container?: string
+  ): Effect.fn.Return<never, BackendError> {
+    if (container === undefined) return yield* fail(reason)
+    if (reason._tag === "ServiceUnhealthy") {
+      const log = yield* logTail(kube, namespace, name, container)
+      return yield* fail(new ServiceUnhealthy({ service: reason.service, detail: reason.detail, log }))
+    }
+    if (reason._tag === "ProvisionFailed") {
+      const log = yield* logTail(kube, namespace, name, container)
+      const detail = [reason.detail, ...log.map((line) => `  ${container} | ${line}`)].join("\n")
+      return yield* fail(new ProvisionFailed({ detail, transient: reason.transient }))
+    }
+    return yield* fail(reason)
   })
 
   const sights = Stream.concat(

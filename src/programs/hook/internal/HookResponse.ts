@@ -13,7 +13,7 @@ export interface Answer {
   readonly state: object
   readonly hasContainer: boolean
   readonly image: string
-  readonly ports: ReadonlyArray<Port>
+  readonly ports: Readonly<Record<string, string>>
   /** In the order of the runner's: it knows them by their position. */
   readonly services: ReadonlyArray<{ readonly image: string; readonly ports: Readonly<Record<string, string>> }>
   readonly isAlpine: boolean
@@ -25,15 +25,26 @@ export const forJob = ({ hasContainer, image, isAlpine, ports, services, state }
   isAlpine,
   context: {
     // Without a job container the runner does not expect one.
-    ...(hasContainer ? { container: { image, ports: portsOf(ports) } } : {}),
+    ...(hasContainer ? { container: { image, ports } } : {}),
     services
   }
 })
 
-/** In a pod all containers share one address, where a port is reached as itself; `onRunner`: it has been given another there. */
-export const portsOf = (ports: ReadonlyArray<Port>, onRunner = false): Record<string, string> =>
+/**
+ * In a pod all containers share one address, where a port is reached as itself. `onRunner`: it has been given another there. `ofNode`: only what
+ * takes a port of the node is told, by that port, as GitHub's hooks do.
+ */
+export const portsOf = (
+  ports: ReadonlyArray<Port>,
+  reached: "inPod" | "onRunner" | "ofNode" = "inPod"
+): Record<string, string> =>
   Object.fromEntries(
-    ports.map((port) => [Ports.keyOf(port), `${onRunner ? (port.host ?? port.container) : port.container}`])
+    ports
+      .filter(({ host }) => reached !== "ofNode" || host !== undefined)
+      .map((port) => [
+        reached === "ofNode" ? `${port.container}` : Ports.keyOf(port),
+        `${reached === "inPod" ? port.container : (port.host ?? port.container)}`
+      ])
   )
 
 /**

@@ -78,6 +78,7 @@ export const make = Effect.fnUntraced(function* (
       initContainers: initContainers(config, facts, arch, externals),
       volumes: claim === undefined ? Externals.volumes : [],
       allowPrivileged: config.allowPrivileged,
+      hostPorts: config.strict?.includes("host-ports"),
       builder: BuilderSettings.make(config),
       buildLog: "github"
     }

@@ -57,7 +57,7 @@ export const prepareJob = Effect.fnUntraced(function* (
   const bring = (kind: Externals.Kind) =>
     runner.claim === undefined || externals === own || !Fs.existsSync(own)
       ? Effect.void
-      : Effect.asVoid(Externals.copy(own, externals, kind))
+      : Effect.asVoid(Externals.copy(own, externals, kind, PodSettings.stateDirectoryOf(config)))
   const musl = host.arch === "arm64" && config.muslNodeImage !== undefined
   // What an init container works on must be there before it starts.
   if (musl) yield* bring("glibc")
@@ -76,16 +76,17 @@ export const prepareJob = Effect.fnUntraced(function* (
   const published =
     container === undefined ? yield* publish(config, mapped.servicePorts, host, hook) : { ports: mapped.servicePorts }
   const { listener } = published
+  const reached = config.strict?.includes("host-ports") ? "ofNode" : "inPod"
   yield* HookResponse.write(
     input.responseFile,
     HookResponse.forJob({
       state: HookState.encode({ handle, runner, ...(listener === undefined ? {} : { listener }) }),
       hasContainer: container !== undefined,
       image: mapped.spec.container?.image ?? "",
-      ports: mapped.spec.container?.ports ?? [],
+      ports: HookResponse.portsOf(mapped.spec.container?.ports ?? [], reached),
       services: services.map(({ image }, index) => ({
         image: image ?? "",
-        ports: HookResponse.portsOf(published.ports[index] ?? [], container === undefined)
+        ports: HookResponse.portsOf(published.ports[index] ?? [], container === undefined ? "onRunner" : reached)
       })),
       isAlpine: HookResponse.isAlpine(facts, host.arch, musl)
     })
