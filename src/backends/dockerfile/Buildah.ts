@@ -8,7 +8,10 @@
  * `RuntimeDefault`, or `seccomp` must name one that does.
  */
 import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import type { RegistryCredentials } from "../../domain/Container.ts"
 import type { BuildContext } from "./BuildContext.ts"
+import * as ImageReference from "./ImageReference.ts"
 import { isExportable, quote } from "./internal/shellText.ts"
 import { type LogStyle, plainLog } from "./LogStyle.ts"
 import type { Refusal } from "./Refusal.ts"
@@ -20,8 +23,9 @@ export interface Options {
   readonly image: string
   /** A claim that keeps layers from one step to the next. It must be a local or block volume, and only of builds that trust each other. */
   readonly cacheClaim?: string | undefined
-  /** A Secret of type `kubernetes.io/dockerconfigjson`, for base images. */
+  /** A Secret of type `kubernetes.io/dockerconfigjson`, for base images. Left out, `credentials`. */
   readonly authSecret?: string | undefined
+  readonly credentials?: ReadonlyArray<RegistryCredentials> | undefined
   /** Left out, the pod's. */
   readonly seccomp?: "unconfined" | `localhost/${string}` | undefined
   /** In place of the Dockerfile's, whose CMD is then dropped, too. */
@@ -56,6 +60,7 @@ export const plan = Effect.fnUntraced(function* (
   if (options.authSecret !== undefined) {
     volumes.push({ name: "build-auth", path: authDirectory, from: { _tag: "Secret", secret: options.authSecret } })
   }
+  const { credentials = [] } = options
   return {
     builder: "buildah",
     image: options.image,
@@ -63,7 +68,11 @@ export const plan = Effect.fnUntraced(function* (
     env: {
       BUILDAH_ISOLATION: "chroot",
       STORAGE_DRIVER: "overlay",
-      ...(options.authSecret === undefined ? {} : { REGISTRY_AUTH_FILE: `${authDirectory}/.dockerconfigjson` })
+      ...(options.authSecret !== undefined
+        ? { REGISTRY_AUTH_FILE: `${authDirectory}/.dockerconfigjson` }
+        : credentials.length > 0
+          ? { REGISTRY_AUTH_FILE: `${files}/auth.json` }
+          : {})
     },
     security: securityOf(options.seccomp),
     before: [],
@@ -71,6 +80,9 @@ export const plan = Effect.fnUntraced(function* (
     volumes,
     files: [
       { path: "main", mode: 0o644, content: { _tag: "Text", text: mainScript(dockerfile.name, files, options) } },
+      ...(options.authSecret !== undefined || credentials.length === 0
+        ? []
+        : [{ path: "auth.json", mode: 0o644, content: { _tag: "Text", text: authFile(credentials) } } as const]),
       ...entries.map(
         (entry): PlanFile => ({
           path: entry.path === "" ? "context" : `context/${entry.path}`,
@@ -105,6 +117,17 @@ const securityOf = (seccomp: Options["seccomp"]): Security => ({
             : ({ type: "Localhost", localhostProfile: seccomp.slice("localhost/".length) } as const)
       })
 })
+
+/** As `docker login` writes it. The first of a registry counts. */
+const authFile = (credentials: ReadonlyArray<RegistryCredentials>): string =>
+  JSON.stringify({
+    auths: Object.fromEntries(
+      [...credentials].reverse().map(({ password, server, username }) => {
+        const auth = Buffer.from(`${username}:${Redacted.value(password)}`).toString("base64")
+        return [ImageReference.canonicalHost(server), { auth }]
+      })
+    )
+  })
 
 /** What the step's own mounts are, for the chroot: one path a line. */
 const mountsOf = ({ mounts = [] }: Entering): string => mounts.map((mount) => `${mount}\n`).join("")

@@ -44,6 +44,8 @@ export interface Request {
   readonly architecture?: string | undefined
   /** For registries of base images. */
   readonly credentials?: ReadonlyArray<RegistryCredentials> | undefined
+  /** More of them, looked up when a registry is asked, at most once. */
+  readonly moreCredentials?: Effect.Effect<ReadonlyArray<RegistryCredentials>> | undefined
   readonly log?: LogStyle | undefined
   /** Told of what a builder writes before there is a pod, line by line. Default: nobody is. */
   readonly write?: ((line: string) => Effect.Effect<void>) | undefined
@@ -87,7 +89,7 @@ export interface Options {
   /** Default `auto`: BuildKit or buildah, if one is set up, else inline. */
   readonly builder?: "auto" | "inline" | "buildah" | "buildkit" | "off" | undefined
   readonly inline?: Pick<Inline.Options, "toolsImage" | "alwaysTools" | "directories"> | undefined
-  readonly buildah?: Omit<Buildah.Options, "entryPoint" | "args" | "log"> | undefined
+  readonly buildah?: Omit<Buildah.Options, "entryPoint" | "args" | "log" | "credentials"> | undefined
   readonly buildkit?: Omit<BuildKit.Options, "architecture" | "log"> | undefined
   /** When the inline builder asks registries for the configuration of base images. Default `whenNeeded`. */
   readonly imageConfig?: "whenNeeded" | "always" | "never" | undefined
@@ -119,8 +121,10 @@ export const make = (options: Options, images: ImageConfigs["Service"]): Builder
       stage: (directory, enter) => StepPlan.write([...plan.files, ...enter], directory, context)
     })
     if (chosen === "buildah") {
-      if (options.buildah === undefined) return yield* notSetUp("buildah", "ACTIONS_RUNNER_HOOK_BUILDAH_IMAGE")
-      return prepared(yield* Buildah.plan({ name }, context, { ...options.buildah, ...own }))
+      const { buildah } = options
+      if (buildah === undefined) return yield* notSetUp("buildah", "ACTIONS_RUNNER_HOOK_BUILDAH_IMAGE")
+      const credentials = buildah.authSecret === undefined ? yield* allCredentials(request) : []
+      return prepared(yield* Buildah.plan({ name }, context, { ...buildah, ...own, credentials }))
     }
     if (chosen === "buildkit") {
       if (options.buildkit === undefined) return yield* notSetUp("buildkit", "ACTIONS_RUNNER_HOOK_BUILDKIT_ADDR")
@@ -128,7 +132,7 @@ export const make = (options: Options, images: ImageConfigs["Service"]): Builder
         { dockerfile: { name, text }, context, write: request.write ?? (() => Effect.void) },
         {
           ...options.buildkit,
-          credentials: [...(options.buildkit.credentials ?? []), ...(request.credentials ?? [])],
+          credentials: [...(options.buildkit.credentials ?? []), ...(yield* allCredentials(request))],
           architecture: request.architecture,
           log: request.log
         }
@@ -145,10 +149,12 @@ export const make = (options: Options, images: ImageConfigs["Service"]): Builder
     request: Request,
     inline: Inline.Options
   ): Effect.fn.Return<StepPlan.StepPlan, Refusal> {
-    const { architecture, credentials } = request
+    const { architecture } = request
+    const known = yield* Effect.cached(allCredentials(request))
     const configs = new Map<string, ImageConfig>()
     const tried = new Set<string>()
-    const read = (image: string) => images.read(image, { architecture, credentials })
+    const read = (image: string) =>
+      Effect.flatMap(known, (credentials) => images.read(image, { architecture, credentials }))
     for (;;) {
       const all = { ...inline, architecture, configs, everyConfig: options.imageConfig === "always" }
       const planned = yield* Effect.result(Inline.plan(dockerfile, context, all))
@@ -182,6 +188,12 @@ export const layer = (options: Options = {}): Layer.Layer<Builder, never, ImageC
     Builder,
     Effect.map(ImageConfigs, (images) => make(options, images))
   )
+
+const allCredentials = ({
+  credentials = [],
+  moreCredentials = Effect.succeed([])
+}: Request): Effect.Effect<ReadonlyArray<RegistryCredentials>> =>
+  Effect.map(moreCredentials, (more) => [...credentials, ...more])
 
 /** As far as our own parser follows. */
 const userOf = (text: string): string | undefined => {

@@ -39,6 +39,13 @@ export const calls: ReadonlyArray<KubeCall> = [
   { group: "", resource: "secrets", verb: "delete", purpose: "releasing a job" },
   {
     group: "",
+    resource: "secrets",
+    verb: "get",
+    purpose: "reading base images of a Dockerfile with the pull secrets of the job's pod",
+    without: "registries are asked without them"
+  },
+  {
+    group: "",
     resource: "pods",
     verb: "watch",
     purpose: "noticing changes of a pod at once",

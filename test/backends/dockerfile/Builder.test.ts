@@ -3,8 +3,10 @@ import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
 import * as Builder from "../../../src/backends/dockerfile/Builder.ts"
 import * as ImageConfig from "../../../src/backends/dockerfile/ImageConfig.ts"
+import { RegistryCredentials } from "../../../src/domain/Container.ts"
 import * as FakeBuildKit from "./support/FakeBuildKit.ts"
 import * as FakeRegistry from "./support/FakeRegistry.ts"
 import { directoryOf } from "./support/files.ts"
@@ -83,6 +85,35 @@ describe("the builder", () => {
         never.message,
         "for the ENTRYPOINT, of which the Dockerfile has none, and it could not be read: registries are not asked here"
       )
+    })
+  )
+
+  it.effect("looks credentials up only when a registry is asked, and gives buildah what it is not set up with", () =>
+    Effect.gen(function* () {
+      const registry = yield* FakeRegistry.make({ auth: { kind: "basic", user: "u", password: "p" } })
+      registry.add("base", "1", { amd64: { Entrypoint: ["/inherited"] } })
+      let asked = 0
+      const known = new RegistryCredentials({ server: registry.host, username: "u", password: Redacted.make("p") })
+      const moreCredentials = Effect.sync(() => {
+        asked += 1
+        return [known]
+      })
+      yield* prepare(good, {}, { moreCredentials })
+      assert.strictEqual(asked, 0)
+      const files = { Dockerfile: `FROM ${registry.host}/base:1` }
+      const { plan } = yield* prepare(files, {}, { moreCredentials })
+      assert.strictEqual(plan.image, `${registry.host}/base:1`)
+      assert.strictEqual(asked, 1)
+
+      const built = yield* prepare(good, { buildah }, { moreCredentials })
+      const auth = built.plan.files.find(({ path }) => path === "auth.json")?.content
+      assert.strictEqual(
+        auth?._tag === "Text" ? auth.text : "",
+        `{"auths":{"${registry.host}":{"auth":"${Buffer.from("u:p").toString("base64")}"}}}`
+      )
+      assert.strictEqual(built.plan.env.REGISTRY_AUTH_FILE, "/__jobscope/build/auth.json")
+      const own = yield* prepare(good, { buildah: { ...buildah, authSecret: "pull" } }, { moreCredentials })
+      assert.isUndefined(own.plan.files.find(({ path }) => path === "auth.json"))
     })
   )
 

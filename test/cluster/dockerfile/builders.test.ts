@@ -6,7 +6,7 @@ import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync 
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Layer, Stream } from "effect"
+import { Context, Deferred, Effect, Layer, Stream } from "effect"
 import * as Builder from "jobscope/backends/dockerfile/Builder"
 import * as PodBackend from "jobscope/backends/pod/PodBackend"
 import type { Options } from "jobscope/backends/pod/PodOptions"
@@ -77,6 +77,33 @@ const dockerfile = (name: string, ...lines: ReadonlyArray<string>): string => {
   writeFileSync(join(local, name, "Dockerfile"), `${lines.join("\n")}\n`)
   return join(local, name, "Dockerfile")
 }
+
+it.live.skipIf(image === undefined)("buildah says so where it may not make user namespaces", () =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const context = yield* Layer.build(
+        PodBackend.layer({
+          namespace,
+          builder: Effect.sync(() => Builder.make({ buildah: { image: image ?? "" } }, imageConfigs)),
+          adjust: (pod, roles) =>
+            [...roles.values()].includes("step")
+              ? { ...pod, spec: { ...pod.spec!, securityContext: { seccompProfile: { type: "RuntimeDefault" } } } }
+              : pod
+        }).pipe(Layer.provide(kube))
+      )
+      const environment = yield* Context.get(context, JobBackend).provision(
+        new JobSpec({ name: "confined", container: new JobContainer({ image: "busybox:latest" }) })
+      )
+      const made = dockerfile("confined", "FROM alpine:latest", 'ENTRYPOINT ["true"]')
+      const result = yield* run(environment, new ContainerStep({ dockerfile: made }))
+      assert.notStrictEqual(result.exitCode, 0)
+      assert.include(
+        result.output,
+        "The builder pod may not create user namespaces (seccomp RuntimeDefault?). Administrator: set ACTIONS_RUNNER_HOOK_BUILD_SECCOMP=localhost/<profile>, or use the inline or buildkit builder."
+      )
+    })
+  )
+)
 
 for (const [name, options, without, there] of builders) {
   describe.skipIf(!there)(there ? name : `${name} (its JOBSCOPE_TEST_… variable is not set)`, () => {

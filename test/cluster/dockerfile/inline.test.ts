@@ -3,12 +3,14 @@ import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync }
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Layer, Stream } from "effect"
+import { Context, Deferred, Effect, Layer, Redacted, Stream } from "effect"
 import * as Builder from "jobscope/backends/dockerfile/Builder"
+import type { ImageConfigs } from "jobscope/backends/dockerfile/ImageConfig"
 import * as PodBackend from "jobscope/backends/pod/PodBackend"
 import type { Options } from "jobscope/backends/pod/PodOptions"
-import { Mount } from "jobscope/domain/Container"
+import { Mount, RegistryCredentials } from "jobscope/domain/Container"
 import * as EnvVars from "jobscope/domain/EnvVars"
+import { JobContainer, JobSpec } from "jobscope/domain/Job"
 import { JobBackend } from "jobscope/domain/JobBackend"
 import { ContainerStep, StepFile } from "jobscope/domain/Step"
 import { corpus, refused, taken } from "../../backends/dockerfile/corpus.ts"
@@ -41,6 +43,37 @@ const dockerfile = (name: string, ...lines: ReadonlyArray<string>): string => {
   writeFileSync(join(actions, name, "Dockerfile"), `${lines.join("\n")}\n`)
   return join(actions, name, "Dockerfile")
 }
+
+it.live("registries are asked about base images with the pull secrets of the job's pod", () =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const known: Array<string> = []
+      const registry: ImageConfigs["Service"] = {
+        read: (image, request) => {
+          known.push(...(request?.credentials ?? []).map(({ server, username }) => `${username} at ${server}`))
+          return imageConfigs.read(image, request)
+        }
+      }
+      const context = yield* Layer.build(
+        PodBackend.layer({ namespace, builder: Effect.succeed(Builder.make({}, registry)) }).pipe(Layer.provide(kube))
+      )
+      const credentials = new RegistryCredentials({
+        server: "registry.example",
+        username: "somebody",
+        password: Redacted.make("p")
+      })
+      const environment = yield* Context.get(context, JobBackend).provision(
+        new JobSpec({ name: "pulls", container: new JobContainer({ image: "busybox:latest", credentials }) })
+      )
+      const result = yield* run(
+        environment,
+        new ContainerStep({ dockerfile: dockerfile("inherits", "FROM ubuntu:latest", 'CMD ["echo", "from CMD"]') })
+      )
+      assert.strictEqual(result.output, "from CMD\n")
+      assert.deepStrictEqual(known, ["somebody at registry.example"])
+    })
+  )
+)
 
 for (const [mode, root, options] of modes) {
   describe(mode, () => {

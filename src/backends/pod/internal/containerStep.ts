@@ -54,7 +54,11 @@ export const startContainerStep = Effect.fnUntraced(function* (given: Setting, a
   const made =
     step.dockerfile === undefined
       ? undefined
-      : yield* prepareStep(step, step.dockerfile, { options, arch: data.facts.arch })
+      : yield* prepareStep(step, step.dockerfile, {
+          options,
+          arch: data.facts.arch,
+          pullSecrets: pullSecretsOf(setting)
+        })
   if (made !== undefined && !("prepared" in made)) return endedBuild(made.exitCode, made.log)
   const plan = planMounts({ mounts: data.mounts, volumes: [], podVolumes: options.volumes ?? [], sharing })
   const files = yield* makeStepFiles({ ...setting, name, id, plan }, step)
@@ -271,6 +275,28 @@ const gone = (name: string) =>
   new BackendError({
     reason: new EnvironmentLost({ cause: "Deleted", detail: `the pod ${name} of the step was deleted` })
   })
+
+/**
+ * What is in the pull secrets of the job's pod: the job's, those of an administrator's template, those of its service account. Without the
+ * right to read secrets there are none.
+ */
+const pullSecretsOf = ({ data, kube, namespace }: Setting): Effect.Effect<ReadonlyArray<string>> =>
+  kube.request({ verb: "get", resource: KubeResource.pods, namespace, name: data.pod }).pipe(
+    Effect.flatMap((pod) =>
+      Effect.forEach(
+        pod.spec?.imagePullSecrets ?? [],
+        ({ name = "" }) => kube.request({ verb: "get", resource: KubeResource.secrets, namespace, name }),
+        { concurrency: "unbounded" }
+      )
+    ),
+    Effect.map((secrets) =>
+      secrets.flatMap(({ data: content }) => {
+        const config = content?.[".dockerconfigjson"]
+        return config === undefined ? [] : [Buffer.from(config, "base64").toString("utf8")]
+      })
+    ),
+    Effect.orElseSucceed(() => [])
+  )
 
 const addressOf = ({ data, kube, namespace }: Setting) =>
   kube.request({ verb: "get", resource: KubeResource.pods, namespace, name: data.pod }).pipe(

@@ -34,9 +34,14 @@ interface FailedBuild {
 export const prepareStep = Effect.fnUntraced(function* (
   step: ContainerStep,
   dockerfile: string,
-  about: { readonly options: Options; readonly arch: string }
+  about: {
+    readonly options: Options
+    readonly arch: string
+    /** Of the job's pod, which has those of its service account, too. */
+    readonly pullSecrets: Effect.Effect<ReadonlyArray<string>>
+  }
 ): Effect.fn.Return<PreparedStep | FailedBuild, BackendError> {
-  const { arch, options } = about
+  const { arch, options, pullSecrets } = about
   const builder = yield* options.builder ?? inline
   const log: Array<string> = []
   return yield* builder
@@ -46,6 +51,7 @@ export const prepareStep = Effect.fnUntraced(function* (
       args: step.args,
       architecture: architectures[arch],
       credentials: step.credentials === undefined ? [] : [step.credentials],
+      moreCredentials: Effect.flatMap(pullSecrets, credentialsIn),
       log: options.buildLog === "github" ? githubLog(yield* secretName) : plainLog,
       write: (line) =>
         Effect.sync(() => {
@@ -59,6 +65,12 @@ export const prepareStep = Effect.fnUntraced(function* (
       )
     )
 })
+
+const credentialsIn = (dockerConfigs: ReadonlyArray<string>) =>
+  Effect.map(
+    Effect.promise(() => import("../../dockerfile/ImageConfig.ts")),
+    ({ credentialsOf }) => dockerConfigs.flatMap(credentialsOf)
+  )
 
 /** Go's names by Node's, for those that differ. Unknown is what the registry's default is. */
 const architectures: Readonly<Record<string, string>> = { x64: "amd64", arm64: "arm64", arm: "arm", ia32: "386" }
