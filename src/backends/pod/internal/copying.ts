@@ -187,7 +187,7 @@ export const makeCopying = Effect.fnUntraced(function* (
       if (wanted.length === 0) continue
       yield* Effect.scoped(
         Effect.gen(function* () {
-          const unpacker = yield* makeUnpacker(mount.source)
+          const unpacker = yield* makeUnpacker(mount.source, { making: stateDirectory })
           const now = Math.floor((yield* Clock.currentTimeMillis) / 1000)
           for (const [path, bytes] of wanted) yield* unpacker.take(asEntry(path, bytes, now))
           yield* unpacker.take([{ _tag: "End" }])

@@ -324,7 +324,13 @@ const byTravel = Effect.fnUntraced(function* (
         modes: "shared",
         ...(source === workspaceOfPod
           ? {}
-          : { keep: { root: source, accept: (path: string) => copying.isReturnedFrom(data.mounts, source, path) } })
+          : {
+              keep: {
+                root: source,
+                accept: (path: string) => copying.isReturnedFrom(data.mounts, source, path),
+                making: sharing.stateDirectory
+              }
+            })
       })
     }
     const wanted = step.files.filter(({ collect }) => collect)

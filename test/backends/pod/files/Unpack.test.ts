@@ -298,3 +298,27 @@ describe("unpacking", () => {
     })
   )
 })
+
+inDirectory("a file that replaces one is made where it is wanted, and half of one is never at its place", (root) =>
+  Effect.gen(function* () {
+    const making = Path.join(root, "making")
+    Fs.mkdirSync(making)
+    Fs.writeFileSync(Path.join(root, "file"), "old")
+    const [whole] = yield* Stream.runCollect(archiveOf([{ path: "file", content: "x".repeat(2000) }]))
+    const looked: Array<ReadonlyArray<string>> = []
+    const look = Effect.sync(() => {
+      looked.push(
+        Fs.readdirSync(root).sort(),
+        Fs.readdirSync(making).map((name) => name.slice(0, 10))
+      )
+      assert.strictEqual(Fs.readFileSync(Path.join(root, "file"), "utf8"), "old")
+    })
+    const parts = Stream.make(whole?.subarray(0, 1000) ?? Buffer.alloc(0)).pipe(
+      Stream.concat(Stream.drain(Stream.fromEffect(look))),
+      Stream.concat(Stream.make(whole?.subarray(1000) ?? Buffer.alloc(0)))
+    )
+    yield* unpack(parts, root, { making })
+    assert.deepStrictEqual(looked, [["file", "making"], [".jobscope-"]])
+    assert.deepStrictEqual(contentOf(root), { file: `644 2000 ${"x".repeat(2000)}`, making: "755 directory" })
+  })
+)

@@ -31,6 +31,11 @@ export interface UnpackOptions {
   readonly maxBytes?: number | undefined
   /** Entries of the archive at most, wanted or not. Default: no limit. */
   readonly maxEntries?: number | undefined
+  /**
+   * Where a file is made that replaces one, if it is there and on the same file system: what a killed process leaves is found there. Default: beside
+   * that which is replaced.
+   */
+  readonly making?: string | undefined
 }
 
 export interface Unpacked {
@@ -81,7 +86,7 @@ export const makeUnpacker = Effect.fnUntraced(function* (
     Fs.mkdirSync(root, { recursive: true })
     return Fs.realpathSync(root)
   })
-  const writer = makeWriter(base)
+  const writer = makeWriter(base, options.making)
   yield* Effect.addFinalizer(() => Effect.sync(writer.abandon))
 
   const written: Array<string> = []
@@ -182,7 +187,7 @@ const staysInside = (path: string, target: string): boolean => {
 }
 
 /** Every path is safe, and relative to `base`. */
-const makeWriter = (base: string) => {
+const makeWriter = (base: string, making: string | undefined) => {
   /** Known to be directories, not links to any. */
   const real = new Set<string>([""])
   const modes = new Map<string, number>()
@@ -223,7 +228,8 @@ const makeWriter = (base: string) => {
     } catch (error) {
       if (codeOf(error) !== "EEXIST") throw error
       if (Fs.lstatSync(target, { throwIfNoEntry: false })?.isDirectory() === true) clear(path)
-      const file = Path.join(Path.dirname(target), temporary)
+      const beside = Path.dirname(target)
+      const file = Path.join(making !== undefined && sameDevice(making, beside) ? making : beside, temporary)
       open = { descriptor: create(file), file, target }
     }
   }
@@ -284,6 +290,9 @@ const makeWriter = (base: string) => {
     }
   }
 }
+
+const sameDevice = (one: string, other: string): boolean =>
+  Fs.statSync(one, { throwIfNoEntry: false })?.dev === Fs.statSync(other).dev
 
 const parentOf = (path: string): string => {
   const parent = Path.posix.dirname(path)
