@@ -34,30 +34,30 @@ const setting = Effect.map(directory, (root) => {
   node(source, "node20", "twenty")
   node(source, "node24", "twenty-four")
   node(source, "node24_alpine", "alpine")
-  return { source, target }
+  return { source, target, making: join(root, "_work/.making") }
 })
 
 describe("copying", () => {
   it.effect("brings what fits the C library, executable, and once", () =>
     Effect.gen(function* () {
-      const { source, target } = yield* setting
-      assert.deepStrictEqual(yield* Externals.copy(source, target, "glibc"), ["node20", "node24"])
+      const { making, source, target } = yield* setting
+      assert.deepStrictEqual(yield* Externals.copy(source, target, "glibc", making), ["node20", "node24"])
       assert.strictEqual(spawnSync(join(target, "node24/bin/node"), { shell: true }).status, 127, "it is executable")
       assert.strictEqual(readFileSync(join(target, "node20/lib/a.js"), "utf8"), "a")
       assert.isFalse(existsSync(join(target, "node24_alpine")))
-      assert.deepStrictEqual(yield* Externals.copy(source, target, "glibc"), [])
-      assert.deepStrictEqual(yield* Externals.copy(source, target, "musl"), ["node24_alpine"])
+      assert.deepStrictEqual(yield* Externals.copy(source, target, "glibc", making), [])
+      assert.deepStrictEqual(yield* Externals.copy(source, target, "musl", making), ["node24_alpine"])
     })
   )
 
   it.effect("replaces another version, as a whole, and leaves nothing else behind", () =>
     Effect.gen(function* () {
-      const { source, target } = yield* setting
-      yield* Externals.copy(source, target, "glibc")
+      const { making, source, target } = yield* setting
+      yield* Externals.copy(source, target, "glibc", making)
       node(source, "node20", "twenty and one")
       utimesSync(join(source, "node24/bin/node"), 1, 1)
       rmSync(join(source, "node20/lib"), { recursive: true })
-      assert.deepStrictEqual(yield* Externals.copy(source, target, "glibc"), ["node20", "node24"])
+      assert.deepStrictEqual(yield* Externals.copy(source, target, "glibc", making), ["node20", "node24"])
       assert.strictEqual(readFileSync(join(target, "node20/bin/node"), "utf8"), "twenty and one")
       assert.isFalse(existsSync(join(target, "node20/lib")))
       assert.deepStrictEqual(
@@ -66,18 +66,28 @@ describe("copying", () => {
           .sort(),
         [".node20.jobscope", ".node24.jobscope"]
       )
+      assert.deepStrictEqual(readdirSync(making), [])
+    })
+  )
+
+  it.effect("an entry that is gone comes again, although its mark is there", () =>
+    Effect.gen(function* () {
+      const { making, source, target } = yield* setting
+      yield* Externals.copy(source, target, "glibc", making)
+      rmSync(join(target, "node20"), { recursive: true })
+      assert.deepStrictEqual(yield* Externals.copy(source, target, "glibc", making), ["node20"])
     })
   )
 
   it.effect("that fails says so, and is done again", () =>
     Effect.gen(function* () {
-      const { source, target } = yield* setting
-      const missing = yield* Effect.flip(Externals.copy(`${source}-not`, target, "glibc"))
+      const { making, source, target } = yield* setting
+      const missing = yield* Effect.flip(Externals.copy(`${source}-not`, target, "glibc", making))
       assert.strictEqual(missing.reason._tag, "StorageFailed")
       assert.match(missing.message, /bringing the runner's externals/)
       mkdirSync(join(target, "node20"), { recursive: true })
       writeFileSync(join(target, "node20/half"), "")
-      assert.include(yield* Externals.copy(source, target, "glibc"), "node20")
+      assert.include(yield* Externals.copy(source, target, "glibc", making), "node20")
       assert.isFalse(existsSync(join(target, "node20/half")))
     })
   )

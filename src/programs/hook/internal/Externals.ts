@@ -31,15 +31,17 @@ const markOf = (source: string, entry: string): string => {
 
 /**
  * Copies what is missing or another version. Pods may have `target` mounted already, and other runners may do the same: each entry appears
- * at once.
+ * at once. `making`, on the same file system, is where it is made: what a killed process leaves there is found by whoever cleans up.
  */
 export const copy = Effect.fnUntraced(function* (
   source: string,
   target: string,
-  kind: Kind
+  kind: Kind,
+  making: string
 ): Effect.fn.Return<ReadonlyArray<string>, BackendError> {
   const entries = yield* attempt(source, () => {
     Fs.mkdirSync(target, { recursive: true })
+    Fs.mkdirSync(making, { recursive: true, mode: 0o711 })
     return Fs.readdirSync(source).filter((entry) => !entry.startsWith(".") && kindOf(entry) === kind)
   })
   const copied = yield* Effect.forEach(
@@ -47,11 +49,13 @@ export const copy = Effect.fnUntraced(function* (
     Effect.fnUntraced(function* (entry) {
       const mark = yield* attempt(source, () => markOf(source, entry))
       const markFile = Path.join(target, `.${entry}.jobscope`)
-      if (yield* attempt(target, () => Fs.existsSync(markFile) && Fs.readFileSync(markFile, "utf8") === mark)) return []
-      const made = Path.join(target, `.${entry}.${process.pid}`)
+      const place = Path.join(target, entry)
+      const isThere = () =>
+        Fs.existsSync(place) && Fs.existsSync(markFile) && Fs.readFileSync(markFile, "utf8") === mark
+      if (yield* attempt(target, isThere)) return []
+      const made = Path.join(making, `${entry}.${process.pid}`)
       yield* Effect.onError(run("cp", ["-a", Path.join(source, entry), made]), () => remove(made))
       yield* attempt(target, () => {
-        const place = Path.join(target, entry)
         const old = `${made}.old`
         if (Fs.existsSync(place)) Fs.renameSync(place, old)
         Fs.renameSync(made, place)

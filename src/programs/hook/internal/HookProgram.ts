@@ -81,7 +81,8 @@ const execute = Effect.fnUntraced(function* (
       yield* backend.release({ owner: config.podName })
       yield* Effect.ignore(
         Effect.try({
-          try: () => Fs.rmSync(PodSettings.stateDirectoryOf(config), { recursive: true, force: true }),
+          // Something that a killed call has started may still write there.
+          try: () => Fs.rmSync(PodSettings.stateDirectoryOf(config), { recursive: true, force: true, maxRetries: 5 }),
           catch: () => "it goes with the work directory" as const
         })
       )
