@@ -1,6 +1,6 @@
 /** Actions with a Dockerfile on a real cluster, called from inside a runner's pod as the Actions runner calls it. */
 import { assert, describe, layer } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Fiber, Stream } from "effect"
 import * as KubeClient from "jobscope/backends/kubernetes/KubeClient"
 import * as KubeResource from "jobscope/backends/kubernetes/KubeResource"
 import { podName, RunnerPod, layer as runnerPod } from "./support/RunnerPod.ts"
@@ -82,6 +82,58 @@ echo "$INPUT_WHO $(id -u) $(pwd) $*"; /usr/local/bin/copied/busybox echo box; ec
         assert.strictEqual(cleaned.code, 0, cleaned.stdout)
         const left = yield* runner.sh("find /home/runner/_work -name enter; ls -A /home/runner/_work")
         assert.notMatch(left.stdout, /enter|\.jobscope/)
+      })
+    )
+
+    it.effect("a hook that is killed in the middle of a RUN: the job's cleanup leaves nothing", () =>
+      Effect.gen(function* () {
+        const runner = yield* RunnerPod
+        const kube = yield* KubeClient.KubeClient
+        const { namespace } = runner
+        const state = yield* runner.prepare({ environmentVariables: { HOME: "/github/home" } })
+        yield* runner.sh(
+          `mkdir -p ${action}; cat >${action}/Dockerfile`,
+          'FROM docker.io/library/alpine:latest\nRUN echo it has begun; sleep 1000\nENTRYPOINT ["true"]\n'
+        )
+        const called = yield* Effect.forkChild(
+          runner.call(
+            "run_container_step",
+            {
+              dockerfile: `${action}/Dockerfile`,
+              environmentVariables: { INPUT_TOKEN: "a secret" },
+              systemMountVolumes: runner.stepMounts
+            },
+            { state }
+          )
+        )
+        const step = yield* Effect.repeat(
+          Effect.delay(
+            Effect.map(kube.list({ resource: KubeResource.pods, namespace }), ({ items }) =>
+              items.find((pod) => pod.metadata?.name?.includes("-step-") && pod.status?.phase === "Running")
+            ),
+            "200 millis"
+          ),
+          { until: (pod) => pod !== undefined }
+        )
+        const log = kube.logs({ namespace, pod: step?.metadata?.name ?? "", container: "job", follow: true })
+        yield* Stream.runHead(Stream.filter(log, (bytes) => Buffer.from(bytes).toString().includes("it has begun")))
+        yield* runner.sh(
+          'for p in /proc/[0-9]*; do if tr "\\0" "\\n" <$p/cmdline | grep -q "^/home/runner/jobscope/index.js$"; then kill -9 $(basename $p); fi; done'
+        )
+        assert.strictEqual((yield* Fiber.join(called)).code, 137)
+        const cleaned = yield* runner.call("cleanup_job", {}, { state })
+        assert.strictEqual(cleaned.code, 0, cleaned.stdout)
+        const pods = yield* kube.list({ resource: KubeResource.pods, namespace })
+        assert.deepStrictEqual(
+          pods.items.map((pod) => pod.metadata?.name),
+          [podName]
+        )
+        const secrets = yield* kube.list({ resource: KubeResource.secrets, namespace })
+        assert.deepStrictEqual(secrets.items, [])
+        const left = yield* runner.sh(
+          `ls -A /home/runner/_work; grep -rsl "a secret" /home/runner/_work /tmp; find /home/runner/_work /tmp -name lib -o -name enter`
+        )
+        assert.notMatch(left.stdout, /\.jobscope|\/lib$|enter|tmp/m)
       })
     )
   })
