@@ -4,7 +4,6 @@ import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { assert, layer } from "@effect/vitest"
 import { Effect, Layer } from "effect"
-import * as esbuild from "esbuild"
 import * as KubeClient from "jobscope/backends/kubernetes/KubeClient"
 import * as KubeResource from "jobscope/backends/kubernetes/KubeResource"
 import { TestNamespace, layer as testNamespace } from "../support/testNamespace.ts"
@@ -271,6 +270,11 @@ layer(arcKinds, { excludeTestServices: true, timeout: "3 minutes" })("kro-runner
             image: "node:22",
             imagePullPolicy: "IfNotPresent",
             command: ["node", "/opt/kar/index.js"],
+            securityContext: {
+              readOnlyRootFilesystem: true,
+              allowPrivilegeEscalation: false,
+              capabilities: { drop: ["ALL"] }
+            },
             env: [
               { name: "RUNNER_NAME", valueFrom: { fieldRef: { fieldPath: "metadata.name" } } },
               { name: "ACTIONS_RUNNER_INPUT_JITCONFIG", value: "jit-of-the-test" }
@@ -312,27 +316,13 @@ layer(arcKinds, { excludeTestServices: true, timeout: "3 minutes" })("kro-runner
 })
 
 /** As scripts/build.ts makes it. */
-const bundled = Effect.promise(async () => {
-  const root = dirname(dirname(dirname(import.meta.dirname)))
+const bundled = Effect.sync(() => {
   const directory = mkdtempSync(join(tmpdir(), "kro-bundle-"))
   try {
-    const outfile = join(directory, "index.js")
-    await esbuild.build({
-      absWorkingDir: root,
-      entryPoints: ["src/programs/kro-runner/main.ts"],
-      outfile,
-      bundle: true,
-      platform: "node",
-      target: "node20",
-      format: "cjs",
-      minify: true,
-      conditions: ["@jobscope/source"],
-      external: ["@kubernetes/client-node"],
-      define: { "import.meta.url": "__importMetaUrl" },
-      banner: { js: 'const __importMetaUrl=require("node:url").pathToFileURL(__filename).href;' }
-    })
-    execFileSync(process.execPath, ["--check", outfile])
-    return readFileSync(outfile, "utf8")
+    const script = join(dirname(dirname(dirname(import.meta.dirname))), "scripts/bundle.ts")
+    const program = `import { bundle } from ${JSON.stringify(script)}; await bundle("kro-runner", ${JSON.stringify(directory)})`
+    execFileSync(process.execPath, ["--input-type=module", "-e", program])
+    return readFileSync(join(directory, "index.js"), "utf8")
   } finally {
     rmSync(directory, { recursive: true, force: true })
   }
