@@ -66,6 +66,8 @@ export interface Limits {
 export interface BuildContext {
   /** Absolute, without links. */
   readonly root: string
+  /** The Dockerfile's text; `.dockerignore` does not hide it, and a link does not lead it out. */
+  readonly dockerfile: Effect.Effect<string, Refusal>
   /** What a source names: one entry, or all that match its wildcards, in order. None for wildcards that match nothing. */
   readonly find: (source: string, at: At) => Effect.Effect<ReadonlyArray<Source>, Refusal>
   /** All that is copied with a source; directories before what is in them. `exclude` is relative to the source. */
@@ -99,7 +101,8 @@ export const open = Effect.fnUntraced(function* (
   options: Options = {}
 ): Effect.fn.Return<BuildContext, Refusal> {
   const root = yield* attempt(`The action's directory ${directory}`, nowhere, () => Fs.realpathSync(directory))
-  const ignore = yield* readIgnore(root, options.dockerfileName ?? "Dockerfile")
+  const { dockerfileName = "Dockerfile" } = options
+  const ignore = yield* readIgnore(root, dockerfileName)
   const limits: Limits = { files: 50_000, bytes: 1024 ** 3, ...options.limits }
 
   const absolute = (path: string) => (path === "" ? root : Path.join(root, ...path.split("/")))
@@ -255,6 +258,23 @@ export const open = Effect.fnUntraced(function* (
       }
     })
 
+  const dockerfile = Effect.try({
+    try: () => {
+      const path = follow(dockerfileName)
+      const stats = path === undefined ? undefined : stat(path)
+      if (path === undefined || stats === undefined) throw unreadable("it is not there")
+      return readSmall(root, path, stats) ?? throwing(unreadable(`it is no file of at most ${maxText / 1024 ** 2} MiB`))
+    },
+    catch: (cause) => (cause instanceof Refusal ? cause : unreadable(codeOf(cause) ?? String(cause)))
+  })
+
+  const unreadable = (detail: string): Refusal =>
+    refused(
+      nowhere,
+      `The Dockerfile ${Path.join(directory, dockerfileName)} cannot be read: ${detail}`,
+      "check `runs.image` of action.yml."
+    )
+
   const head = (source: Source, bytes: number, at: At) =>
     attempt(source.path, at, () => {
       const descriptor = openContained(root, source.path)
@@ -264,7 +284,7 @@ export const open = Effect.fnUntraced(function* (
       return new Uint8Array(buffer.subarray(0, read))
     })
 
-  return { root, find, entries, write, chunks: (entry) => chunksOf(root, entry), head }
+  return { root, dockerfile, find, entries, write, chunks: (entry) => chunksOf(root, entry), head }
 })
 
 /**
@@ -298,11 +318,7 @@ const readIgnore = Effect.fnUntraced(function* (
     const text = yield* attempt(name, nowhere, () => {
       const stats = Fs.lstatSync(Path.join(root, name), { throwIfNoEntry: false })
       if (stats === undefined) return undefined
-      if (!stats.isFile() || stats.size > 1024 ** 2) throw refused(nowhere, `${name} is no file that can be read`)
-      const descriptor = openContained(root, name)
-      const content = Fs.readFileSync(descriptor, "utf8")
-      Fs.closeSync(descriptor)
-      return content
+      return readSmall(root, name, stats) ?? throwing(refused(nowhere, `${name} is no file that can be read`))
     })
     if (text === undefined) continue
     const parsed = DockerIgnore.parse(text)
@@ -311,6 +327,22 @@ const readIgnore = Effect.fnUntraced(function* (
   }
   return DockerIgnore.none
 })
+
+/** Dockerfiles and ignore files are read whole. */
+const maxText = 4 * 1024 ** 2
+
+const readSmall = (root: string, path: string, stats: Fs.Stats): string | undefined => {
+  if (!stats.isFile() || stats.size > maxText) return undefined
+  const descriptor = openContained(root, path)
+  const buffer = Buffer.alloc(stats.size)
+  const read = Fs.readSync(descriptor, buffer, 0, stats.size, 0)
+  Fs.closeSync(descriptor)
+  return buffer.toString("utf8", 0, read)
+}
+
+const throwing = (refusal: Refusal): never => {
+  throw refusal
+}
 
 const sorted = (directory: string): ReadonlyArray<Fs.Dirent> =>
   // By the bytes of the names, as Go sorts.

@@ -11,7 +11,6 @@
  * }).pipe(Effect.provide(Builder.layer()), Effect.provide(ImageConfig.layer()))
  * ```
  */
-import * as Fs from "node:fs"
 import * as Path from "node:path"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -110,11 +109,11 @@ export const make = (options: Options, images: ImageConfigs["Service"]): Builder
       )
     }
     const name = Path.basename(request.dockerfile)
-    const text = yield* readDockerfile(request.dockerfile)
     const context = yield* BuildContext.open(Path.dirname(request.dockerfile), {
       dockerfileName: name,
       ...(options.limits === undefined ? {} : { limits: options.limits })
     })
+    const text = yield* context.dockerfile
     const own = { entryPoint: request.entryPoint, args: request.args, log: request.log }
     const prepared = (plan: StepPlan.StepPlan): Prepared => ({
       plan,
@@ -208,19 +207,6 @@ const choose = ({ buildah, builder = "auto", buildkit }: Options): "inline" | "b
   if (buildkit !== undefined) return "buildkit"
   return buildah === undefined ? "inline" : "buildah"
 }
-
-const readDockerfile = (path: string): Effect.Effect<string, Refusal> =>
-  Effect.try({
-    try: () => Fs.readFileSync(path, "utf8"),
-    catch: (cause) =>
-      new Refusal({
-        line: 0,
-        text: "",
-        detail: `The Dockerfile ${path} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`,
-        who: "author",
-        hint: "check `runs.image` of action.yml."
-      })
-  })
 
 const forAdministrator = (detail: string, hint: string): Refusal =>
   new Refusal({ line: 0, text: "", detail, who: "administrator", hint })

@@ -14,7 +14,7 @@ import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as BuildContext from "../../../src/backends/dockerfile/BuildContext.ts"
-import { directoryOf } from "./support/files.ts"
+import { directoryOf, memory } from "./support/files.ts"
 
 const at = { line: 3, text: "COPY x y" }
 const secret = "the runner's own secret"
@@ -192,6 +192,53 @@ describe("a context that is hostile", () => {
       assert.include(yield* refusalOf(few.context.find("*/*", at)), "takes more than 10 files")
       const small = yield* open(files, { limits: { bytes: 100 } })
       assert.include(yield* refusalOf(treeOf(small.context, "d")), "takes more than 0 MiB")
+    })
+  )
+
+  it.effect(
+    "of 100,000 files is refused, unless what is copied is little",
+    () =>
+      Effect.gen(function* () {
+        const directory = yield* directoryOf({ main: "m", "only-main": "*\n!main" }, memory)
+        for (let folder = 0; folder < 100; folder++) {
+          mkdirSync(join(directory, `d/${folder}`), { recursive: true })
+          for (let file = 0; file < 1000; file++) writeFileSync(join(directory, `d/${folder}/${file}`), "")
+        }
+        const context = yield* BuildContext.open(directory)
+        const many = "takes more than 50,000 files out of the action's directory"
+        assert.include(yield* refusalOf(treeOf(context, ".")), many)
+        assert.include(yield* refusalOf(treeOf(context, "d")), many)
+        assert.include(yield* refusalOf(context.find("d/*/none", at)), many)
+        assert.strictEqual((yield* treeOf(context, "d/7")).length, 1001)
+        assert.strictEqual((yield* treeOf(context, "main")).length, 1)
+        renameSync(join(directory, "only-main"), join(directory, ".dockerignore"))
+        const small = yield* BuildContext.open(directory)
+        assert.deepStrictEqual(yield* treeOf(small, "."), ["", "main"])
+      }),
+    120_000
+  )
+
+  it.effect("whose Dockerfile is no file, leads out or is gigantic is refused", () =>
+    Effect.gen(function* () {
+      const directory = yield* directoryOf({ "docker/Dockerfile": "FROM a", outside: "a secret" })
+      const textOf = (name: string, from = join(directory, "docker")) =>
+        Effect.flatMap(BuildContext.open(from, { dockerfileName: name }), ({ dockerfile }) => dockerfile)
+      assert.strictEqual(yield* textOf("Dockerfile"), "FROM a")
+      symlinkSync("Dockerfile", join(directory, "docker/linked"))
+      assert.strictEqual(yield* textOf("linked"), "FROM a")
+      symlinkSync("../outside", join(directory, "docker/leading"))
+      symlinkSync("/etc/passwd", join(directory, "docker/absolute"))
+      for (const name of ["leading", "absolute", "missing"]) {
+        assert.match(yield* refusalOf(textOf(name)), /^The Dockerfile \/.* cannot be read: it is not there$/)
+      }
+      execFileSync("mkfifo", [join(directory, "docker/pipe")])
+      writeFileSync(join(directory, "docker/gigantic"), Buffer.alloc(64 * 1024 ** 2, "RUN "))
+      mkdirSync(join(directory, "docker/folder"))
+      for (const name of ["pipe", "gigantic", "folder"]) {
+        assert.match(yield* refusalOf(textOf(name)), /cannot be read: it is no file of at most 4 MiB$/)
+      }
+      writeFileSync(join(directory, "docker/.dockerignore"), "*")
+      assert.strictEqual(yield* textOf("Dockerfile"), "FROM a")
     })
   )
 

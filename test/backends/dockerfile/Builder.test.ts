@@ -144,7 +144,7 @@ describe("the builder", () => {
 
   it.effect("cannot read a Dockerfile that is not there", () =>
     Effect.gen(function* () {
-      assert.match((yield* whyNot(prepare({}))).message, /^The Dockerfile .* cannot be read: ENOENT/)
+      assert.match((yield* whyNot(prepare({}))).message, /^The Dockerfile \/.* cannot be read: it is not there$/)
     })
   )
 })
