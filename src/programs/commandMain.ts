@@ -1,5 +1,5 @@
 /**
- * Runs an executable's command line: help and usage errors as `effect/cli` shows them, exit codes as everywhere in jobscope (2 for a
+ * Runs an executable's command line: help as `effect/cli` shows it, usage errors in a line, exit codes as everywhere in jobscope (2 for a
  * command line that cannot be run), and an end of the process when the command ends.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
@@ -8,6 +8,7 @@ import * as Cause from "effect/Cause"
 import * as Console from "effect/Console"
 import * as Context from "effect/Context"
 import * as CliError from "effect/cli/CliError"
+import * as CliOutput from "effect/cli/CliOutput"
 import * as Command from "effect/cli/Command"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
@@ -46,6 +47,7 @@ export const runCommand = <Name extends string, Input, Shared, E>(
     })
   Command.run(command, { version }).pipe(
     Effect.provideService(Afterwards, { run }),
+    Effect.provideService(CliOutput.Presenter, presenter),
     Effect.catchIf(isOurs, (error) =>
       Effect.andThen(Console.error(tell(error)), quiet(Runtime.getErrorExitCode(error)))
     ),
@@ -57,6 +59,20 @@ export const runCommand = <Name extends string, Input, Shared, E>(
       }
     })
   )
+}
+
+/** A mistake on the command line is what is shown of it: all of the help would push it off the screen. */
+const presenter: CliOutput.Presenter = {
+  present: (event) =>
+    event._tag === "InvalidInvocation"
+      ? Console.error([...event.errors.map(usageError), `  See ${event.commandPath.join(" ")} --help`].join("\n"))
+      : CliOutput.defaultPresenter.present(event)
+}
+
+const usageError = (error: CliError.NonShowHelpErrors): string => {
+  const [what = ""] = error.message.split("\n\n", 1)
+  const meant = "suggestions" in error ? error.suggestions : []
+  return `error: ${what}${meant.length === 0 ? "" : `. Did you mean ${meant.join(" or ")}?`}`
 }
 
 /** An error that says its exit code is meant for people; others are defects of ours, with all that there is to know. */

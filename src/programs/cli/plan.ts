@@ -11,6 +11,7 @@ import * as Diagnostic from "../github/Diagnostic.ts"
 import * as WorkflowFile from "../github/WorkflowFile.ts"
 import * as WorkflowPlan from "../github/WorkflowPlan.ts"
 import { flags, values } from "./internal/command.ts"
+import { byFlag } from "./internal/optionInvalid.ts"
 import { render } from "./internal/planText.ts"
 import { runOptions, runSettings } from "./internal/runOptions.ts"
 import { workflowFile } from "./internal/workflowFiles.ts"
@@ -36,7 +37,7 @@ export const command = Command.make(
     const file = yield* WorkflowFile.read(path, { workspace: wanted.workspace })
     const options = yield* runOptions(wanted, file)
     if (file.warnings.length > 0) yield* Console.error(Diagnostic.render(file.warnings))
-    const plan = yield* WorkflowPlan.plan(file, options)
+    const plan = yield* Effect.catchTag(WorkflowPlan.plan(file, options), "OptionInvalid", byFlag)
     const { mask } = Masker.make(Object.values(options.secrets))
     yield* Console.log(wanted.output === "json" ? asJson(plan, mask) : mask(render(plan)))
   })

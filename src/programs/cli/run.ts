@@ -24,6 +24,7 @@ import * as Backends from "./Backends.ts"
 import { flags, values } from "./internal/command.ts"
 import { inGithubActions } from "./internal/inGithubActions.ts"
 import { keepFailed } from "./internal/keepFailed.ts"
+import { byFlag } from "./internal/optionInvalid.ts"
 import { runOptions, runSettings } from "./internal/runOptions.ts"
 import { workflowFile } from "./internal/workflowFiles.ts"
 import type * as Setting from "./Setting.ts"
@@ -59,8 +60,11 @@ export const command = Command.make(
     const options = yield* runOptions(wanted, file)
     if (file.warnings.length > 0) yield* Console.error(Diagnostic.render(file.warnings))
 
-    const run = Effect.tap(WorkflowRun.run(file, options), ({ summaries }) =>
-      wanted.summaryFile === undefined ? Effect.void : writeSummaries(wanted.summaryFile, summaries)
+    const run = WorkflowRun.run(file, options).pipe(
+      Effect.catchTag("OptionInvalid", byFlag),
+      Effect.tap(({ summaries }) =>
+        wanted.summaryFile === undefined ? Effect.void : writeSummaries(wanted.summaryFile, summaries)
+      )
     )
     const fileSystem = yield* FileSystem.FileSystem
     const program = (wanted.onFailure === "keep" ? keepFailed(run) : run).pipe(

@@ -9,9 +9,10 @@ import type { Range } from "./Diagnostic.ts"
 import * as ContextData from "./internal/contextData.ts"
 import * as Contexts from "./internal/contexts.ts"
 import { type Scope, UnknownUntilRun, unknown } from "./internal/expression.ts"
+import { combinationsBefore, contextsBefore } from "./internal/foresight.ts"
 import { type PreparedRun, prepareRun } from "./internal/prepareRun.ts"
 import { defaultName } from "./internal/stepNames.ts"
-import { combinationsOf, describe } from "./internal/strategy.ts"
+import { describe } from "./internal/strategy.ts"
 import * as Values from "./internal/values.ts"
 import type { OptionInvalid } from "./OptionInvalid.ts"
 import type { Options } from "./RunOptions.ts"
@@ -110,37 +111,43 @@ const inOrder = (jobs: ReadonlyArray<JobSyntax>): ReadonlyArray<JobSyntax> => {
 const planJob = (run: PreparedRun, job: JobSyntax, planned: ReadonlyMap<string, PlannedJob>): PlannedJob => {
   const { contexts, file, options } = run
   const { file: name } = file.syntax
-  const base: Scope["contexts"] = {
-    github: Contexts.githubContext(contexts, { job: job.id.value }),
-    inputs: contexts.inputs,
-    vars: contexts.vars,
-    needs: unknown
-  }
+  const base = contextsBefore(run, job)
   const needed = job.needs.flatMap(({ value }) => planned.get(value) ?? [])
   const verdict = jobVerdict(run, job, needed, { contexts: base, functions: beforeRun })
-  const { strategy } = job
-  const combinations =
-    strategy?.matrix === undefined
-      ? undefined
-      : foresee(() => combinationsOf(name, strategy, { contexts: base }, options.matrix))
-  const only = combinations?._tag === "Known" && combinations.value.length === 1 ? combinations.value[0] : undefined
-  const matrix =
-    combinations === undefined ? Contexts.nothing : only === undefined ? unknown : ContextData.fromJson(only)
-  const inJob: Scope = { contexts: { ...base, matrix, strategy: unknown, secrets: contexts.secrets } }
+  const combinations = foreseen(combinationsBefore(run, job, options.matrix))
+  const inCombination = (matrix: Scope["contexts"][string]): Scope => ({
+    contexts: { ...base, matrix, strategy: unknown, secrets: contexts.secrets }
+  })
+  const scopes =
+    combinations._tag === "Known"
+      ? combinations.value.map((combination) => inCombination(ContextData.fromJson(combination)))
+      : [inCombination(unknown)]
+  /** A text that combinations may have each in its own way. */
+  const text = (evaluation: (scope: Scope) => string): Foreseen<string> => {
+    const all = scopes.map((scope) => foresee(() => evaluation(scope)))
+    const other = all.find((each) => each._tag !== "Known")
+    if (other !== undefined) return other
+    return {
+      _tag: "Known",
+      value: [...new Set(all.map((each) => (each._tag === "Known" ? each.value : "")))].join(", ")
+    }
+  }
+  const [first = inCombination(unknown)] = scopes
+  const inJob = scopes.length === 1 ? first : inCombination(unknown)
   const inStep: Scope = {
     contexts: { ...inJob.contexts, env: unknown, steps: unknown, job: unknown, runner: unknown },
     functions: beforeRun
   }
   return {
     id: job.id.value,
-    name: foresee(() => (job.name === undefined ? job.id.value : Values.string(name, job.name, inJob))),
+    name: text((scope) => (job.name === undefined ? job.id.value : Values.string(name, job.name, scope))),
     range: job.id.range,
     needs: job.needs.map(({ value }) => value),
     ...verdict,
     condition: job.if?.text,
-    matrix: combinations === undefined ? undefined : mapped(combinations, (all) => all.map(describe)),
-    runsOn: job.runsOn === undefined ? { _tag: "Known", value: "" } : foreseeText(name, job.runsOn, inJob),
-    container: job.container === undefined ? undefined : foreseeText(name, imageOf(job.container), inJob),
+    matrix: job.strategy?.matrix === undefined ? undefined : mapped(combinations, (all) => all.map(describe)),
+    runsOn: text((scope) => textOf(name, job.runsOn, scope)),
+    container: job.container && text((scope) => textOf(name, job.container && imageOf(job.container), scope)),
     services: "kind" in job.services ? [] : job.services.map((service) => service.name.value),
     steps: planSteps(run, name, job.steps, inStep, [])
   }
@@ -210,8 +217,10 @@ const stepVerdict = (file: string, condition: Condition | undefined, scope: Scop
   return found._tag === "Known" ? (found.value ? "runs" : "skipped") : "unknown"
 }
 
-const foresee = <A>(evaluation: () => A): Foreseen<A> =>
-  Result.match(Result.try({ try: evaluation, catch: (cause) => cause }), {
+const foresee = <A>(evaluation: () => A): Foreseen<A> => foreseen(Result.try(evaluation))
+
+const foreseen = <A>(result: Result.Result<A, unknown>): Foreseen<A> =>
+  Result.match(result, {
     onSuccess: (value): Foreseen<A> => ({ _tag: "Known", value }),
     onFailure: (cause): Foreseen<A> =>
       cause instanceof UnknownUntilRun
@@ -222,11 +231,11 @@ const foresee = <A>(evaluation: () => A): Foreseen<A> =>
 const mapped = <A, B>(foreseen: Foreseen<A>, map: (value: A) => B): Foreseen<B> =>
   foreseen._tag === "Known" ? { _tag: "Known", value: map(foreseen.value) } : foreseen
 
-const foreseeText = (file: string, tree: Tree, scope: Scope): Foreseen<string> =>
-  foresee(() => {
-    const value = Values.json(file, tree, scope)
-    return typeof value === "object" && value !== null ? JSON.stringify(value) : Values.textOf(value)
-  })
+const textOf = (file: string, tree: Tree | undefined, scope: Scope): string => {
+  if (tree === undefined) return ""
+  const value = Values.json(file, tree, scope)
+  return typeof value === "object" && value !== null ? JSON.stringify(value) : Values.textOf(value)
+}
 
 const imageOf = (tree: Tree): Tree =>
   tree.kind === "mapping" ? (tree.entries.find(({ key }) => key === "image")?.value ?? tree) : tree

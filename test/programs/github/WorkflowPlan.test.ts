@@ -70,7 +70,7 @@ describe("plan", () => {
         [["inner", "unknown", "inputs.x == 'y'"]]
       )
       assert.deepStrictEqual(job("test")?.matrix, { _tag: "Known", value: ["linux, 20", "linux, 22"] })
-      assert.deepStrictEqual(job("test")?.container, { _tag: "Unknown", until: "matrix" })
+      assert.deepStrictEqual(job("test")?.container, { _tag: "Known", value: "node:20, node:22" })
       assert.deepStrictEqual(job("test")?.services, ["redis"])
       assert.deepStrictEqual(job("computed")?.matrix, { _tag: "Unknown", until: "needs" })
       assert.strictEqual(job("broken")?.matrix?._tag, "Wrong")

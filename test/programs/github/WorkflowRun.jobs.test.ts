@@ -110,8 +110,13 @@ c: { runs-on: x, steps: [{ run: echo c }] }`)
       assert.strictEqual((yield* run(text, { jobs: ["b"], needs: false, matrix })).output(), "b2x success []\n")
       const unknown = yield* Effect.flip(run(text, { jobs: ["bb"] }))
       assert.strictEqual(unknown.message, 'jobs: there is no job "bb". Did you mean "b"?')
-      const none = yield* run(text, { jobs: ["b"], matrix: { n: ["3"] } })
-      assert.match(none.result.job("b")?.runs[0]?.error?.message ?? "", /no combination of the matrix is wanted/)
+      const none = yield* Effect.flip(run(text, { jobs: ["b"], matrix: { n: ["3"] } }))
+      assert.include(none.message, 'matrix: the job "b" has no such combination. It has: (1, x) (1, y) (2, x) (2, y).')
+      const late = jobs(`
+a: { runs-on: x, outputs: { m: "[1, 2]" }, steps: [{ run: "true" }] }
+b: { runs-on: x, needs: a, strategy: { matrix: { n: "\${{ fromJSON(needs.a.outputs.m) }}" } }, steps: [{ run: x }] }`)
+      const computed = yield* run(late, { matrix: { n: ["3"] } })
+      assert.match(computed.result.job("b")?.runs[0]?.error?.message ?? "", /no combination of the matrix is wanted/)
     })
   )
 

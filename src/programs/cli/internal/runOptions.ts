@@ -97,7 +97,8 @@ const eventOf = Effect.fnUntraced(function* ({ event, eventName, input }: Values
 })
 
 const payloadOf = Effect.fnUntraced(function* (path: string) {
-  const refuse = (detail: string) => new BackendError({ reason: new InvalidInput({ input: path, detail }) })
+  const refuse = (detail: string) =>
+    new BackendError({ reason: new InvalidInput({ input: `--event ${path}`, detail }) })
   const fs = yield* FileSystem.FileSystem
   const text = yield* Effect.mapError(fs.readFileString(path), (error) =>
     refuse(error.reason._tag === "NotFound" ? "there is no such file" : `it cannot be read (${error.reason._tag})`)

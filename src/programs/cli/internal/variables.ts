@@ -35,7 +35,7 @@ export const read = Effect.fnUntraced(function* ({
   pairs
 }: Sources): Effect.fn.Return<Variables, BackendError, FileSystem.FileSystem> {
   const found = new Map<string, string>()
-  for (const file of files) for (const [name, value] of yield* readFile(file)) found.set(name, value)
+  for (const file of files) for (const [name, value] of yield* readFile(flag, file)) found.set(name, value)
   for (const [name, value] of pairs) {
     const given = value ?? (yield* inherited(name))
     if (given === undefined) {
@@ -58,8 +58,9 @@ const inherited = (name: string): Effect.Effect<string | undefined> =>
   )
 
 /** As YAML where the file is called so, else `NAME=value` lines. */
-const readFile = Effect.fnUntraced(function* (path: string) {
-  const refuse = (detail: string) => new BackendError({ reason: new InvalidInput({ input: path, detail }) })
+const readFile = Effect.fnUntraced(function* (flag: string, path: string) {
+  const refuse = (detail: string) =>
+    new BackendError({ reason: new InvalidInput({ input: `${flag}-file ${path}`, detail }) })
   const fs = yield* FileSystem.FileSystem
   const text = yield* Effect.mapError(fs.readFileString(path), (error) =>
     refuse(error.reason._tag === "NotFound" ? "there is no such file" : `it cannot be read (${error.reason._tag})`)

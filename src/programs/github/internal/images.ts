@@ -4,10 +4,9 @@ import type * as Schema from "effect/Schema"
 import type { WorkflowFile } from "../WorkflowFile.ts"
 import type { JobSyntax, StepSyntax } from "../WorkflowSyntax.ts"
 import * as ContextData from "./contextData.ts"
-import * as Contexts from "./contexts.ts"
 import { type Scope, unknown } from "./expression.ts"
+import { combinationsBefore, contextsBefore } from "./foresight.ts"
 import type { PreparedRun } from "./prepareRun.ts"
-import { combinationsOf } from "./strategy.ts"
 import * as Values from "./values.ts"
 import { matches } from "./wildcard.ts"
 
@@ -48,22 +47,14 @@ export const needsImage = (file: WorkflowFile, job: JobSyntax): boolean => {
 
 /** Labels of the job's combinations, as far as the file alone tells them, that no image is known for. */
 export const withoutImage = (run: PreparedRun, images: Images, job: JobSyntax): ReadonlyArray<string> | undefined => {
-  const { contexts, file, options } = run
-  const { file: name } = file.syntax
-  const base: Scope["contexts"] = {
-    github: Contexts.githubContext(contexts, { job: job.id.value }),
-    inputs: contexts.inputs,
-    vars: contexts.vars,
-    needs: unknown
-  }
-  const known = Result.try(() => {
-    const { strategy } = job
-    const all =
-      strategy?.matrix === undefined ? [{}] : combinationsOf(name, strategy, { contexts: base }, options.matrix)
-    return all.map((combination) =>
-      labelsOf(name, job, { contexts: { ...base, strategy: unknown, matrix: ContextData.fromJson(combination) } })
+  const contexts: Scope["contexts"] = { ...contextsBefore(run, job), strategy: unknown }
+  const known = Result.flatMap(combinationsBefore(run, job, run.options.matrix), (all) =>
+    Result.try(() =>
+      all.map((combination) =>
+        labelsOf(run.file.syntax.file, job, { contexts: { ...contexts, matrix: ContextData.fromJson(combination) } })
+      )
     )
-  })
+  )
   if (Result.isFailure(known)) return Object.keys(images).length === 0 ? [] : undefined
   return known.success.find((labels) => imageFor(images, labels) === undefined)
 }

@@ -12,8 +12,10 @@ import type { WorkflowFile } from "../WorkflowFile.ts"
 import type { InputSyntax, JobSyntax } from "../WorkflowSyntax.ts"
 import * as ContextData from "./contextData.ts"
 import { makeRunContexts, type RunContexts } from "./contexts.ts"
+import { combinationsBefore } from "./foresight.ts"
 import { readGitFacts } from "./gitFacts.ts"
 import { didYouMean } from "./source.ts"
+import { describe, isWanted } from "./strategy.ts"
 import { evaluateText } from "./template.ts"
 import { matches } from "./wildcard.ts"
 
@@ -37,6 +39,7 @@ export const prepareRun = Effect.fnUntraced(function* (
   const runId = yield* Random.nextIntBetween(1_000_000_000, 9_999_999_999)
   const bare = makeRunContexts(file, options, event, {}, git, `${runId}`)
   const inputs = yield* Effect.fromResult(inputsOf(file, options, event, bare))
+  yield* Effect.fromResult(checkMatrix({ file, contexts: bare }, jobs, options.matrix))
   const withInputs = Object.keys(inputs).length === 0 ? event : { ...event, payload: { inputs, ...event.payload } }
   const secrets: ReadonlyArray<Redacted.Redacted<string>> = Object.values(options.secrets ?? {})
   return {
@@ -70,6 +73,22 @@ const select = (
     }
   }
   return Result.succeed(syntax.jobs.filter(({ id }) => chosen.has(id.value)))
+}
+
+/** A matrix with a key that is asked for has the value, as far as it is known; another one is none of its business. */
+const checkMatrix = (
+  run: Pick<PreparedRun, "file" | "contexts">,
+  jobs: ReadonlyArray<JobSyntax>,
+  wanted: Options["matrix"] = {}
+): Result.Result<void, OptionInvalid> => {
+  for (const job of jobs) {
+    const combinations = combinationsBefore(run, job, undefined)
+    if (Result.isSuccess(combinations) && !combinations.success.some((combination) => isWanted(combination, wanted))) {
+      const all = combinations.success.map((combination) => `(${describe(combination)})`).join(" ")
+      return refused("matrix", `the job "${job.id.value}" has no such combination`, `It has: ${all}.`)
+    }
+  }
+  return Result.void
 }
 
 const eventOf = ({ syntax }: WorkflowFile, options: Options): Result.Result<Event, OptionInvalid> => {

@@ -50,7 +50,7 @@ const leaves = (value: Schema.Json): ReadonlyArray<string> =>
       ? Object.values(value).flatMap(leaves)
       : [textOf(value)]
 
-const isWanted = (combination: Matrix.Combination, wanted: Selection["matrix"]): boolean =>
+export const isWanted = (combination: Matrix.Combination, wanted: Selection["matrix"]): boolean =>
   Object.entries(wanted ?? {}).every(
     ([key, values]) => !Object.hasOwn(combination, key) || values.includes(textOf(combination[key] ?? null))
   )
