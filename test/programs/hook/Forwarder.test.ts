@@ -1,7 +1,8 @@
-import { existsSync } from "node:fs"
+import { existsSync, mkdtempSync, rmSync } from "node:fs"
 import * as Net from "node:net"
+import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { assert, describe, it } from "@effect/vitest"
+import { afterAll, assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Forwarder from "../../../src/programs/hook/internal/Forwarder.ts"
 
@@ -39,8 +40,13 @@ const talk = (port: number, text: string) =>
     socket.end(text)
   })
 
+const directory = mkdtempSync(join(tmpdir(), "jobscope-forwarder-"))
+afterAll(() => rmSync(directory, { recursive: true }))
+
 const forwarding = (forwarded: ReadonlyArray<{ readonly container: number; readonly host: number }>) =>
-  Effect.acquireRelease(Forwarder.start(program, "127.0.0.1", forwarded), ({ listener }) => Forwarder.stop(listener))
+  Effect.acquireRelease(Forwarder.start(program, directory, "127.0.0.1", forwarded), ({ listener }) =>
+    Forwarder.stop(listener)
+  )
 
 describe("ports of services on the runner", () => {
   it.live("are passed on both ways, also when one way has ended", () =>
@@ -76,7 +82,9 @@ describe("ports of services on the runner", () => {
     Effect.gen(function* () {
       const server = yield* service
       const taken = portOf(server)
-      const error = yield* Effect.flip(Forwarder.start(program, "127.0.0.1", [{ container: 80, host: taken }]))
+      const error = yield* Effect.flip(
+        Forwarder.start(program, directory, "127.0.0.1", [{ container: 80, host: taken }])
+      )
       assert.match(error.message, new RegExp(`port ${taken} of the runner: .*EADDRINUSE`))
     })
   )
@@ -90,6 +98,17 @@ describe("ports of services on the runner", () => {
       yield* Forwarder.stop(listener)
       yield* Forwarder.stop({ pid: process.pid })
       assert.isTrue(existsSync(`/proc/${process.pid}`))
+    })
+  )
+  it.live("is found and ended by who knows only the directory", () =>
+    Effect.gen(function* () {
+      const server = yield* service
+      const { listener, ports } = yield* forwarding([{ container: portOf(server), host: 0 }])
+      yield* Forwarder.stopIn(directory)
+      assert.match(yield* talk(ports[0]!, "x"), /^(error|$)/)
+      assert.isFalse(existsSync(`/proc/${listener.pid}/fd/0`))
+      yield* Forwarder.stopIn(directory)
+      yield* Forwarder.stopIn(join(directory, "none"))
     })
   )
 })

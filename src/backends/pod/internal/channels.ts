@@ -32,8 +32,12 @@ export const open = Effect.fnUntraced(function* (about: {
   const directory = Path.join(stateDirectoryOf(sharing), environment)
   const local = Path.join(directory, yield* secretName)
   const prepared = Effect.andThen(
-    prepareVolume(local),
-    storing(() => Fs.writeFileSync(Path.join(directory, ownerFile), owner))
+    // First: by it the rest is found, however far this comes.
+    storing(() => {
+      Fs.mkdirSync(directory, { recursive: true, mode: 0o711 })
+      Fs.writeFileSync(Path.join(directory, ownerFile), owner)
+    }),
+    prepareVolume(local)
   )
   const subPath = Path.posix.join(sharing.subPath ?? "", Path.relative(sharing.root, local))
   if (options.transport === "volume") {

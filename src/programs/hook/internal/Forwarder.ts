@@ -7,6 +7,7 @@
 import { spawn } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Net from "node:net"
+import * as Path from "node:path"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { BackendError, ProvisionFailed } from "../../../domain/JobError.ts"
@@ -25,14 +26,18 @@ const Ports = Schema.Array(Schema.Int)
 /** The first argument of a process that only forwards. */
 const mode = "--forward"
 
-/** Starts listening; gives the ports on the runner, in the order of those that were asked for. */
+/** Where it says who it is, for a cleanup that has no state. */
+const fileIn = (directory: string) => Path.join(directory, "listener")
+
+/** Starts listening; gives the ports on the runner, in the order of those that were asked for. `directory` is for what it has to say later. */
 export const start = (
   program: string,
+  directory: string,
   address: string,
   forwarded: ReadonlyArray<Forwarded>
 ): Effect.Effect<{ readonly listener: typeof Listener.Type; readonly ports: ReadonlyArray<number> }, BackendError> =>
   Effect.callback((resume) => {
-    const child = spawn(process.execPath, [program, mode, JSON.stringify({ address, forwarded })], {
+    const child = spawn(process.execPath, [program, mode, JSON.stringify({ address, directory, forwarded })], {
       detached: true,
       stdio: ["ignore", "ignore", "ignore", "ipc"]
     })
@@ -66,9 +71,20 @@ export const stop = ({ pid }: typeof Listener.Type): Effect.Effect<void> =>
     })
   )
 
+/** Ends one whose hook was killed before it could tell of it. */
+export const stopIn = (directory: string): Effect.Effect<void> =>
+  Effect.try({
+    try: () => Number(Fs.readFileSync(fileIn(directory), "utf8")),
+    catch: () => "there is none" as const
+  }).pipe(
+    Effect.flatMap((pid) => stop({ pid })),
+    Effect.ignore
+  )
+
 const Work = Schema.fromJsonString(
   Schema.Struct({
     address: Schema.String,
+    directory: Schema.String,
     forwarded: Schema.Array(Schema.Struct({ container: Schema.Int, host: Schema.Int }))
   })
 )
@@ -76,13 +92,19 @@ const Work = Schema.fromJsonString(
 /** The other side: what this process has to do if it was started to forward. */
 export const work = (argv: ReadonlyArray<string>): (() => void) | undefined => {
   if (argv[2] !== mode) return undefined
-  const { address, forwarded } = Schema.decodeUnknownSync(Work)(argv[3])
-  return () => serve(address, forwarded)
+  const { address, directory, forwarded } = Schema.decodeUnknownSync(Work)(argv[3])
+  return () => {
+    Fs.mkdirSync(directory, { recursive: true, mode: 0o711 })
+    Fs.writeFileSync(fileIn(directory), String(process.pid))
+    serve(address, forwarded)
+  }
 }
 
 const serve = (address: string, forwarded: ReadonlyArray<Forwarded>) => {
   const ports: Array<number> = []
   const answer = (message: string | ReadonlyArray<number>) => {
+    // Nobody is there any more to whom it could be of use.
+    if (!process.connected) process.exit(1)
     process.send?.(message)
     if (typeof message === "string") process.exit(1)
   }

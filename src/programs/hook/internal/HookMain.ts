@@ -19,7 +19,7 @@ import * as HookReport from "./HookReport.ts"
 
 /** What a command needs of the process. */
 export interface HookProcess {
-  /** Writes what a user's program wrote, byte for byte, and waits until the runner has taken it. */
+  /** Writes what a user's program wrote, byte for byte, and waits until the runner has taken it: then the bytes may change. */
   readonly write: (bytes: Uint8Array) => Effect.Effect<void>
   /** Says something of the hook's own. */
   readonly say: (level: HookReport.Level, text: string) => Effect.Effect<void>
@@ -51,7 +51,12 @@ export const runMain = (command: (hook: HookProcess) => Effect.Effect<number, Ba
   const exit = (code: number) => {
     ended = true
     Effect.runFork(
-      Effect.all([stdout.flushed, stderr.flushed]).pipe(Effect.andThen(Effect.sync(() => process.exit(code))))
+      Effect.all([stdout.flushed, stderr.flushed]).pipe(
+        // A signal that has come is told at the next turn of the event loop.
+        Effect.andThen(Effect.repeat(Effect.yieldNow, { times: 2 })),
+        // The exit code of the user's own program, unless it was told to stop: then nothing it says means that it has worked.
+        Effect.andThen(Effect.sync(() => process.exit(signal ?? code)))
+      )
     )
   }
 
@@ -75,11 +80,7 @@ export const runMain = (command: (hook: HookProcess) => Effect.Effect<number, Ba
     say(logLevel === "Info" ? "info" : LogLevel.isGreaterThan(logLevel, "Info") ? "warn" : "debug", text)
   })
   const program = command({
-    write: (bytes) =>
-      Effect.suspend(() => {
-        stdout.write(bytes)
-        return stdout.ready
-      }),
+    write: stdout.send,
     say: (level, text) => Effect.sync(() => say(level, text)),
     setLevel: (wanted) =>
       Effect.sync(() => {
@@ -105,7 +106,6 @@ export const runMain = (command: (hook: HookProcess) => Effect.Effect<number, Ba
     if (Exit.isFailure(result) && !(signal !== undefined && Exit.hasInterrupts(result))) {
       stdout.write(HookReport.ofCause(result.cause))
     }
-    // The exit code of the user's own program, unless it was told to stop: then nothing it says means that it has worked.
-    exit(signal ?? (Exit.isSuccess(result) ? result.value : 1))
+    exit(Exit.isSuccess(result) ? result.value : 1)
   })
 }

@@ -14,6 +14,7 @@ import * as HookConfig from "./HookConfig.ts"
 import * as HookInput from "./HookInput.ts"
 import type { HookProcess } from "./HookMain.ts"
 import * as HookNames from "./HookNames.ts"
+import * as HookResponse from "./HookResponse.ts"
 import * as HookState from "./HookState.ts"
 import * as PodSettings from "./PodSettings.ts"
 import { type Host, prepareJob } from "./PrepareJob.ts"
@@ -71,6 +72,8 @@ const execute = Effect.fnUntraced(function* (
       const state = yield* Effect.option(HookState.decode(input.state))
       const listener = Option.getOrUndefined(state)?.listener
       if (listener !== undefined) yield* Forwarder.stop(listener)
+      yield* Forwarder.stopIn(PodSettings.stateDirectoryOf(config))
+      yield* HookResponse.removeUnfinished(input.responseFile)
       const runner = Option.isSome(state) ? state.value.runner : (yield* RunnerPod.look(config, env)).facts
       const backend = yield* PodBackend.make({
         namespace: config.namespace,

@@ -2,6 +2,7 @@
  * What `prepare_job` answers: the fields that the Actions runner reads, in the form it needs them in.
  */
 import * as Fs from "node:fs"
+import * as Path from "node:path"
 import * as Effect from "effect/Effect"
 import type { Port } from "../../../domain/Container.ts"
 import type { EnvironmentFacts } from "../../../domain/JobEnvironment.ts"
@@ -54,14 +55,16 @@ export const portsOf = (
 export const isAlpine = ({ libc }: EnvironmentFacts, arch: string, muslNodes: boolean): boolean =>
   libc === "musl" && !(arch === "arm64" && muslNodes)
 
+const unfinished = ".jobscope"
+
 /** All at once, so that the runner never reads half of it. A runner that wants none gets none. */
 export const write = (file: string | undefined, response: object): Effect.Effect<void, BackendError> =>
   file === undefined
     ? Effect.void
     : Effect.try({
         try: () => {
-          Fs.writeFileSync(`${file}.jobscope`, JSON.stringify(response))
-          Fs.renameSync(`${file}.jobscope`, file)
+          Fs.writeFileSync(`${file}${unfinished}`, JSON.stringify(response))
+          Fs.renameSync(`${file}${unfinished}`, file)
         },
         catch: (cause) => {
           const detail = cause instanceof Error ? cause.message : String(cause)
@@ -70,3 +73,19 @@ export const write = (file: string | undefined, response: object): Effect.Effect
           })
         }
       })
+
+/** Takes away what calls have left that were killed while they answered; `file` is any answer's. */
+export const removeUnfinished = (file: string | undefined): Effect.Effect<void> =>
+  file === undefined
+    ? Effect.void
+    : Effect.ignore(
+        Effect.try({
+          try: () => {
+            const directory = Path.dirname(file)
+            for (const name of Fs.readdirSync(directory)) {
+              if (name.endsWith(unfinished)) Fs.rmSync(Path.join(directory, name), { force: true })
+            }
+          },
+          catch: () => "the runner removes them" as const
+        })
+      )

@@ -115,7 +115,12 @@ const publish = Effect.fnUntraced(function* (
     BackendErrors.fromKubeError
   )
   const forwarded = wanted.map(({ container, host = 0 }) => ({ container, host }))
-  const { listener, ports } = yield* Forwarder.start(host.program, pod.status?.podIP ?? "", forwarded)
+  const { listener, ports } = yield* Forwarder.start(
+    host.program,
+    PodSettings.stateDirectoryOf(config),
+    pod.status?.podIP ?? "",
+    forwarded
+  )
   const published = wanted.map(({ container }, index) => new Port({ container, host: ports[index] ?? 0 }))
   return {
     listener,

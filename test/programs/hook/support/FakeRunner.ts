@@ -75,6 +75,7 @@ export class FakeRunner extends Context.Service<
     ) => Effect.Effect<Called>
     /** A call with any text on stdin. */
     readonly raw: (stdin: string) => Effect.Effect<Called>
+    readonly prepareArgs: (container?: object, services?: ReadonlyArray<object>) => object
     /** `prepare_job` of a job with a container; gives the state. */
     readonly prepare: (
       container?: object,
@@ -267,6 +268,17 @@ const make = Effect.fnUntraced(function* (mode: "claim" | "copy", home: string) 
     }
   }
 
+  const prepareArgs: FakeRunner["Service"]["prepareArgs"] = (container, services = []) => ({
+    container: {
+      image: "ubuntu",
+      workingDirectory: "/__w/repo/repo",
+      environmentVariables: { HOME: "/github/home" },
+      systemMountVolumes,
+      ...container
+    },
+    services
+  })
+
   return FakeRunner.of({
     work,
     temp,
@@ -276,21 +288,9 @@ const make = Effect.fnUntraced(function* (mode: "claim" | "copy", home: string) 
     raw: (stdin) => Effect.flatMap(launch(stdin, join(responses, "none.json")), ({ ended }) => ended),
     scriptArgs,
     stepMounts,
+    prepareArgs,
     prepare: Effect.fnUntraced(function* (container = {}, { env, services = [] } = {}) {
-      const called = yield* call(
-        "prepare_job",
-        {
-          container: {
-            image: "ubuntu",
-            workingDirectory: "/__w/repo/repo",
-            environmentVariables: { HOME: "/github/home" },
-            systemMountVolumes,
-            ...container
-          },
-          services
-        },
-        { ...(env === undefined ? {} : { env }) }
-      )
+      const called = yield* call("prepare_job", prepareArgs(container, services), env === undefined ? {} : { env })
       assert.strictEqual(called.code, 0, `${called.stdout}${called.stderr}`)
       const response = called.response as Response
       return { state: response.state, response }
