@@ -5,6 +5,7 @@
 import * as Flag from "effect/cli/Flag"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
+import * as Paths from "./internal/paths.ts"
 
 /**
  * `text` is given once, `switch` is on or off, `texts` may be given several times. `pairs` too, as `KEY=VALUE`, and those of the file, the
@@ -149,9 +150,13 @@ export const flag = (setting: Setting<unknown>): Flag.Flag<ReadonlyArray<string>
 
 const rawFlag = ({ choices, kind, metavar, name }: Setting<unknown>): Flag.Flag<ReadonlyArray<string>> => {
   if (kind === "switch") return Flag.Boolean(name).pipe(Flag.optional, Flag.map(given), Flag.map(strings))
-  const one = choices === undefined ? Flag.String(name).pipe(Flag.withMetavar(metavar)) : Flag.Literals(name, choices)
+  const path = pathTypes[metavar]
+  const plain = path === undefined ? Flag.String(name) : Paths.flag(name, path)
+  const one = choices === undefined ? plain.pipe(Flag.withMetavar(metavar)) : Flag.Literals(name, choices)
   return kind === "text" ? one.pipe(Flag.optional, Flag.map(given)) : one.pipe(Flag.atLeast(0))
 }
+
+const pathTypes: Readonly<Record<string, "file" | "directory">> = { FILE: "file", DIRECTORY: "directory" }
 
 const given = <A>(option: Option.Option<A>): ReadonlyArray<A> => Option.toArray(option)
 const strings = (values: ReadonlyArray<unknown>): ReadonlyArray<string> => values.map(String)

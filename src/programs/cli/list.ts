@@ -9,6 +9,7 @@ import * as Diagnostic from "../github/Diagnostic.ts"
 import * as WorkflowFile from "../github/WorkflowFile.ts"
 import type { Text } from "../github/WorkflowSyntax.ts"
 import { flags, values } from "./internal/command.ts"
+import * as Paths from "./internal/paths.ts"
 import * as Table from "./internal/table.ts"
 import { workflowFiles } from "./internal/workflowFiles.ts"
 import * as settings from "./settings.ts"
@@ -20,7 +21,7 @@ export const all = { output: settings.listOutput, workspace: settings.workspace 
 export const command = Command.make(
   "list",
   {
-    files: Argument.String("files").pipe(
+    files: Paths.argument("files").pipe(
       Argument.withMetavar("FILES"),
       Argument.withDescription("Workflow files, or names of those in .github/workflows. Default: all of those"),
       Argument.variadic()

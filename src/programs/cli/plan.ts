@@ -12,6 +12,7 @@ import * as WorkflowFile from "../github/WorkflowFile.ts"
 import * as WorkflowPlan from "../github/WorkflowPlan.ts"
 import { flags, values } from "./internal/command.ts"
 import { byFlag } from "./internal/optionInvalid.ts"
+import * as Paths from "./internal/paths.ts"
 import { render } from "./internal/planText.ts"
 import { runOptions, runSettings } from "./internal/runOptions.ts"
 import { workflowFile } from "./internal/workflowFiles.ts"
@@ -24,7 +25,7 @@ export const all = { ...runSettings, output: settings.listOutput }
 export const command = Command.make(
   "plan",
   {
-    file: Argument.String("file").pipe(
+    file: Paths.argument("file").pipe(
       Argument.withMetavar("FILE"),
       Argument.withDescription("Workflow file, or the name of one in .github/workflows. Default: the only one there"),
       Argument.optional

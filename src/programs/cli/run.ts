@@ -25,6 +25,7 @@ import { flags, values } from "./internal/command.ts"
 import { inGithubActions } from "./internal/inGithubActions.ts"
 import { keepFailed } from "./internal/keepFailed.ts"
 import { byFlag } from "./internal/optionInvalid.ts"
+import * as Paths from "./internal/paths.ts"
 import { runOptions, runSettings } from "./internal/runOptions.ts"
 import { workflowFile } from "./internal/workflowFiles.ts"
 import type * as Setting from "./Setting.ts"
@@ -46,7 +47,7 @@ export const all = {
 export const command = Command.make(
   "run",
   {
-    file: Argument.String("file").pipe(
+    file: Paths.argument("file").pipe(
       Argument.withMetavar("FILE"),
       Argument.withDescription("Workflow file, or the name of one in .github/workflows. Default: the only one there"),
       Argument.optional

@@ -12,6 +12,7 @@ import * as Diagnostic from "../github/Diagnostic.ts"
 import * as WorkflowFile from "../github/WorkflowFile.ts"
 import { flags, values } from "./internal/command.ts"
 import { inGithubActions } from "./internal/inGithubActions.ts"
+import * as Paths from "./internal/paths.ts"
 import { workflowFiles } from "./internal/workflowFiles.ts"
 import * as settings from "./settings.ts"
 
@@ -22,7 +23,7 @@ export const all = { output: settings.validateOutput, workspace: settings.worksp
 export const command = Command.make(
   "validate",
   {
-    files: Argument.String("files").pipe(
+    files: Paths.argument("files").pipe(
       Argument.withMetavar("FILES"),
       Argument.withDescription("Workflow files, or names of those in .github/workflows. Default: all of those"),
       Argument.variadic()

@@ -1,3 +1,6 @@
+import { execFileSync } from "node:child_process"
+import { writeFileSync } from "node:fs"
+import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { version } from "../../../src/programs/version.ts"
 import { folder, run, useJobscope } from "./process.ts"
@@ -25,6 +28,30 @@ describe("jobscope", () => {
     const { code, stdout } = await run(["--completions", shell])
     assert.strictEqual(code, 0)
     assert.include(stdout, "validate")
+  })
+
+  it("completes commands, flags, values and files in bash", async () => {
+    const cwd = folder({ "my secrets": "", "workflow.yml": "" })
+    const script = join(cwd, "completion")
+    writeFileSync(script, (await run(["--completions", "bash"])).stdout)
+    const complete = (...words: ReadonlyArray<string>) =>
+      execFileSync(
+        "bash",
+        [
+          "-c",
+          `. "$1"; shift; COMP_WORDS=(jobscope "$@"); COMP_CWORD=$#; COMP_LINE="jobscope $*"; COMP_POINT=\${#COMP_LINE}
+          _jobscope jobscope "\${COMP_WORDS[COMP_CWORD]}" "\${COMP_WORDS[COMP_CWORD - 1]}"; printf '%s\\n' "\${COMPREPLY[@]}"`,
+          "bash",
+          script,
+          ...words
+        ],
+        { cwd, encoding: "utf8" }
+      ).split("\n")
+    assert.includeMembers(complete("r"), ["run", "reap"])
+    assert.include(complete("run", "--back"), "--backend")
+    assert.includeMembers(complete("run", "--backend", ""), ["local", "pod", "kro"])
+    assert.include(complete("run", "w"), "workflow.yml")
+    assert.match(complete("run", "--secret-file", "my").join(), /my\\? secrets/)
   })
 
   it.each([
