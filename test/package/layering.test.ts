@@ -33,6 +33,7 @@ describe("the rule", () => {
     ["src/backends/local/LocalBackend.ts", "@effect/platform-node/NodeServices"],
     ["src/backends/pod/PodBackend.ts", "../kubernetes/Client.ts"],
     ["src/backends/kro/internal/watch.ts", "../../kubernetes/Client.ts"],
+    ["src/backends/kro/KroHosted.ts", "../pod/HostedPods.ts"],
     ["src/backends/kubernetes/Client.ts", "@kubernetes/client-node"],
     ["src/programs/reaper/main.ts", "../../backends/local/LocalBackend.ts"],
     ["src/programs/reaper/main.ts", "../../domain/Job.ts"],

@@ -34,7 +34,8 @@ const below = (floor: string): ReadonlyArray<RegExp> => {
   if (floor === "programs") return [/^domain$/, /^backends\//]
   if (floor === "public") return [/^domain$/, /^backends\//, /^programs$/]
   if (floor === "backends/pod") return [/^domain$/, /^backends\/kubernetes$/, /^backends\/dockerfile$/]
-  if (floor === "backends/kro") return [/^domain$/, /^backends\/kubernetes$/]
+  // Steps in pods that KRO makes run as in the pods of the pod backend.
+  if (floor === "backends/kro") return [/^domain$/, /^backends\/kubernetes$/, /^backends\/pod$/]
   return [/^domain$/]
 }
 

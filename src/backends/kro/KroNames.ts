@@ -18,10 +18,15 @@ export const provisionAnnotation = "jobscope.dev/provision"
 /** On instances: a fingerprint of what must not be used twice. */
 export const onceAnnotation = "jobscope.dev/once"
 
+/** On instances that steps run in: who looks after them. */
+export const custodyAnnotation = "jobscope.dev/custody"
+
 /** On RGDs: the id of the resource that is the work. */
 export const workNodeAnnotation = "jobscope.dev/work-node"
 /** On RGDs: the container of that pod which is the work. */
 export const workContainerAnnotation = "jobscope.dev/work-container"
+/** On RGDs: where steps work in that container, if the job does not say. */
+export const workspaceAnnotation = "jobscope.dev/workspace"
 /** On RGDs: the path below `status` where the result is told. */
 export const resultFieldAnnotation = "jobscope.dev/result-field"
 

@@ -33,6 +33,10 @@ export interface Plan {
   readonly resultField?: string
   /** Readiness is no result: fail instead. */
   readonly strict: boolean
+  /** The work only holds the pod for what others run in it: its end is no result, and it is online when all of the instance is ready. */
+  readonly hosted?: boolean
+  /** UID of the child, where it was seen before: another one is a loss. */
+  readonly expected?: string
   /** Milliseconds since 1970; the deadlines count from it. */
   readonly startedAt: number
   /** In milliseconds; infinite is none. */
@@ -141,6 +145,7 @@ const onInstance = (plan: Plan, state: RunState, instance: KroInstance.KroInstan
     return ended(state, { _tag: "Lost", reason: new JobError.ProvisionFailed({ detail, transient: false }) })
   }
   const known = takenUp(plan, { ...state, instance }, instance)
+  if (plan.hosted === true) return described(readyToHost(known))
   const reported = plan.resultField === undefined ? undefined : KroInstance.resultIn(instance, plan.resultField)
   if (reported !== undefined) {
     return ended(known, {
@@ -154,6 +159,15 @@ const onInstance = (plan: Plan, state: RunState, instance: KroInstance.KroInstan
   const { settling: _, ...unsettled } = known
   return described(unsettled)
 }
+
+/** Everything is there: what runs in the child may start. */
+const readyToHost = (state: RunState): RunState =>
+  state.phase === "provisioning" &&
+  state.child?.view._tag === "Running" &&
+  state.instance !== undefined &&
+  KroInstance.isReady(state.instance)
+    ? { ...state, phase: "online" }
+    : state
 
 /** Where no child tells whether the work runs, an instance that KRO works on counts as online: a job may take any time. */
 const takenUp = (plan: Plan, state: RunState, { status }: KroInstance.KroInstance): RunState =>
@@ -186,9 +200,10 @@ const onChild = (plan: Plan, state: RunState, child: Child, now: number): RunSta
   const work = plan.work
   if (work === undefined) return state
   const { name, uid } = child.metadata
-  if (state.child !== undefined && state.child.uid !== uid) {
+  const before = state.child?.uid ?? plan.expected
+  if (before !== undefined && before !== uid) {
     const detail = `the ${work.kind.kind} ${name} was deleted by somebody else, and KRO has made it again`
-    return state.settling !== undefined && state.child.view._tag === "Ended"
+    return state.settling !== undefined && state.child?.view._tag === "Ended"
       ? ended(state, state.settling.end)
       : lost(state, "Deleted", detail)
   }
@@ -208,8 +223,9 @@ const onChild = (plan: Plan, state: RunState, child: Child, now: number): RunSta
       return described({ ...known, ...(stuckSince === undefined ? {} : { stuckSince }) })
     }
     case "Running":
-      return described({ ...known, phase: "online" })
+      return described(plan.hosted === true ? readyToHost(known) : { ...known, phase: "online" })
     case "Ended": {
+      if (plan.hosted === true) return lost(known, "Unknown", view.detail)
       const end: End = { _tag: "Finished", completion: view.completion, detail: view.detail }
       return plan.resultField === undefined ? ended(known, end) : settle({ ...known, phase: "online" }, end, now)
     }

@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import type { Completion } from "../../../domain/JobEnvironment.ts"
-import { BackendError } from "../../../domain/JobError.ts"
+import { BackendError, type Reason } from "../../../domain/JobError.ts"
 import * as KroCalls from "../KroCalls.ts"
 import * as KroRun from "../KroRun.ts"
 import type { World } from "./world.ts"
@@ -15,6 +15,8 @@ export interface Following {
   readonly online: Effect.Effect<void, BackendError>
   readonly completion: Effect.Effect<Completion, BackendError>
   readonly state: () => KroRun.RunState
+  /** Ends it as lost, and leaves the world to another reader. */
+  readonly abandon: (reason: Reason) => Effect.Effect<void>
 }
 
 /** Follows until the end, or until the scope closes. `onChange` is told every state that is not the one before. */
@@ -59,9 +61,14 @@ export const follow = Effect.fnUntraced(function* (
     yield* conclude(state.end)
   })
 
-  yield* Effect.forkScoped(
+  const reading = yield* Effect.forkScoped(
     Effect.catch(loop, (error) => conclude({ _tag: "Lost", reason: KroCalls.explain(error).reason })),
     { startImmediately: true }
   )
-  return { online: Deferred.await(online), completion: Deferred.await(completion), state: () => state }
+  return {
+    online: Deferred.await(online),
+    completion: Deferred.await(completion),
+    state: () => state,
+    abandon: (reason) => Effect.andThen(conclude({ _tag: "Lost", reason }), Fiber.interrupt(reading))
+  }
 })

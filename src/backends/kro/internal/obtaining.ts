@@ -63,7 +63,7 @@ export const obtain = Effect.fnUntraced(function* (
         yield* waiting(
           `the end of ${[...world.children.values()].map(({ metadata }) => metadata.name).join(", ")} of an earlier run`
         )
-        for (const child of world.children.values()) yield* Releasing.kill(kube, graph, child, true)
+        for (const child of world.children.values()) yield* Releasing.kill(kube, graph, child, 0)
         yield* explained(world.next)
         continue
       }

@@ -35,7 +35,7 @@ export const view = (child: Child, named: string | undefined): ChildView => {
 }
 
 /** The container that is the work: the one named, else `runner`, else the first. */
-const workContainer = (child: Child, named: string | undefined): string | undefined => {
+export const workContainer = (child: Child, named: string | undefined): string | undefined => {
   const containers = (child as Pod).spec?.containers ?? []
   return named ?? (containers.find(({ name }) => name === "runner") ?? containers[0])?.name
 }

@@ -26,6 +26,15 @@ export interface Setting {
   readonly namespace: string
   readonly options: Options
   readonly removalCommand: (environment: string) => string
+  readonly use: Use
+}
+
+/** What instances are for. */
+export interface Use {
+  /** Steps run in the work's pod; else the work itself is what is run. */
+  readonly hosted: boolean
+  /** Why a job cannot have such an instance, before it is made. */
+  readonly refuse?: (graph: Graph, spec: JobSpec) => JobError.Reason | undefined
 }
 
 /** An environment of this process. */
@@ -42,6 +51,8 @@ export interface Run {
   creating?: Fiber.Fiber<KroInstance, KubeError>
   instance?: KroInstance
   state?: () => RunState
+  /** Tells whoever follows it that it is released. */
+  abandon?: Effect.Effect<void>
 }
 
 /** Follows the children of an instance that may not be there yet. */
@@ -56,9 +67,14 @@ export const open = Effect.fnUntraced(function* (
 })
 
 /** Whether children can be seen; where nothing else would tell the result, a strict backend refuses. */
-export const look = Effect.fnUntraced(function* ({ options }: Setting, run: Run) {
+export const look = Effect.fnUntraced(function* ({ namespace, options, use }: Setting, run: Run) {
   const { graph, world } = run
   run.visible = yield* Effect.mapError(world.childrenKnown, (error) => KroCalls.explain(error, kindsOf(graph)))
+  if (use.hosted && !run.visible) {
+    const detail = "it is needed for finding the pod that steps run in"
+    const place = `the namespace ${namespace}`
+    return yield* JobError.fail(new JobError.Forbidden({ verb: "list", resource: "pods", place, detail }))
+  }
   if (options.strict === true && !run.visible && graph.resultField === undefined) {
     const detail = `nothing but readiness would tell how the work ends: name the resource that is the work by its annotation ${KroNames.workNodeAnnotation}, or a status field by ${KroNames.resultFieldAnnotation}`
     return yield* refuse(graph, detail)
@@ -80,6 +96,8 @@ export const provision = Effect.fnUntraced(function* (
     return yield* JobError.fail(new JobError.InvalidInput({ input: `the name ${environment}`, detail }))
   }
   const graph = yield* graphs.resolve(waiting)
+  const refused = setting.use.refuse?.(graph, spec)
+  if (refused !== undefined) return yield* JobError.fail(refused)
   const filled = yield* fillSpec(setting, graph, spec, environment)
   const run = yield* Effect.uninterruptible(
     Effect.tap(open(setting, graph, { environment, id, spec }), (run) => Effect.sync(() => register(run)))
@@ -145,7 +163,10 @@ const fillSpec = Effect.fnUntraced(function* (
       ["runnerName", environment],
       ["namespace", namespace],
       ["labels", spec.labels],
+      ["jobName", spec.name],
+      ["owner", spec.owner],
       ...(image === undefined ? [] : ([["image", image]] as const)),
+      ...Object.entries(spec.container?.resources ?? {}),
       ...Object.entries(offer.offered)
     ]),
     wanted: new Map(Object.entries(options.values ?? {})),

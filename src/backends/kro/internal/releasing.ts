@@ -26,6 +26,8 @@ export interface Releasing {
   readonly instance: KroInstance
   /** The only child that may end in its own time; every other one is a second start, and is killed. */
   readonly child: string | undefined
+  /** The work only held a pod for steps: it is ended with this grace, in seconds, and not with the one of its template. */
+  readonly grace?: number
   /** After it the release fails, and tells what is in the way. */
   readonly within: Duration.Duration
   readonly removal: string
@@ -43,8 +45,7 @@ export const release = (releasing: Releasing): Effect.Effect<void, BackendError>
       const startedAt = yield* Clock.currentTimeMillis
       const killed = new Set<string>()
       let rgdGone = false
-      let hurried = false
-      let hadChildren = false
+      let childrenBefore = 0
       let asked = false
       let told = ""
       yield* Effect.forkScoped(Effect.forever(Effect.delay(world.tick, "1 second")))
@@ -52,26 +53,40 @@ export const release = (releasing: Releasing): Effect.Effect<void, BackendError>
 
       const explained = <A>(call: Effect.Effect<A, KubeError>) =>
         Effect.mapError(call, (error) => KroCalls.explain(error, kindsOf(graph)))
+      const childrenOf = () =>
+        [...world.children.values()].filter(({ metadata }) => metadata.labels?.[KroNames.instanceIdLabel] === uid)
+      /** Before KRO does it: a pod that ends already in its own time is not ended sooner. */
+      const endWork = Effect.suspend(() =>
+        Effect.forEach(
+          releasing.grace === undefined ? [] : childrenOf().filter((child) => isWork(graph, child)),
+          (child) => {
+            if (killed.has(child.metadata.uid)) return Effect.void
+            killed.add(child.metadata.uid)
+            return kill(kube, graph, child, releasing.grace)
+          },
+          { discard: true }
+        )
+      )
+      yield* endWork
       yield* explained(remove(kube, graph.instances, instance))
 
       while (true) {
         const left = world.instance()?.metadata.uid === uid ? world.instance() : undefined
-        const children = [...world.children.values()].filter(
-          ({ metadata }) => metadata.labels?.[KroNames.instanceIdLabel] === uid
-        )
-        hadChildren ||= children.length > 0
+        const children = childrenOf()
+        yield* endWork
         // KRO starts nothing more for an instance that is deleted; what it started again just before must not run.
         for (const child of children) {
-          const again = releasing.child !== undefined && child.metadata.uid !== releasing.child
+          const again = releasing.child !== undefined && child.metadata.uid !== releasing.child && isWork(graph, child)
           if ((again || rgdGone) && !killed.has(child.metadata.uid)) {
             killed.add(child.metadata.uid)
-            yield* kill(kube, graph, child, again)
+            yield* kill(kube, graph, child, again ? 0 : undefined)
           }
         }
         if (left === undefined && children.length === 0) break
-        if (left?.metadata.deletionTimestamp !== undefined && children.length === 0 && hadChildren && !hurried) {
-          hurried = true
-          yield* hurry(kube, graph, left)
+        if (left?.metadata.deletionTimestamp !== undefined) {
+          // What depends on one another KRO removes one after the other.
+          if (children.length < childrenBefore) yield* hurry(kube, graph, left)
+          childrenBefore = children.length
         }
         const elapsed = (yield* Clock.currentTimeMillis) - startedAt
         if (left !== undefined && elapsed > suspicious && !asked) {
@@ -112,8 +127,12 @@ const remove = (kube: KubeClient["Service"], resource: KubeResource<KroInstance>
     })
   ).pipe(Effect.asVoid, Effect.catchReasons("KubeError", { NotFound: () => Effect.void, Conflict: () => Effect.void }))
 
-/** As far as it is allowed; KRO does the same, in time. */
-export const kill = (kube: KubeClient["Service"], { work }: Graph, { metadata }: Child, atOnce: boolean) =>
+/** Versions of KRO that do not label the resource cannot be asked. */
+const isWork = ({ work }: Graph, { metadata }: Child) =>
+  [work?.node, undefined].includes(metadata.labels?.[KroNames.nodeIdLabel])
+
+/** As far as it is allowed; KRO does the same, in time. Without a grace, in seconds, it is the object's own. */
+export const kill = (kube: KubeClient["Service"], { work }: Graph, { metadata }: Child, grace?: number) =>
   work === undefined
     ? Effect.void
     : Effect.catch(
@@ -127,7 +146,7 @@ export const kill = (kube: KubeClient["Service"], { work }: Graph, { metadata }:
               kind: "DeleteOptions",
               apiVersion: "v1",
               preconditions: { uid: metadata.uid },
-              ...(atOnce ? { gracePeriodSeconds: 0 } : {})
+              ...(grace === undefined ? {} : { gracePeriodSeconds: grace })
             }
           })
         ),

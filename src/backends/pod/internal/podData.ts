@@ -45,6 +45,10 @@ export class PodData extends Schema.Class<PodData>("jobscope/backends/pod/PodDat
   /** The mounts and volumes of the job's container. */
   mounts: Schema.Array(Mount),
   volumes: Schema.Array(Volume).pipe(defaulted([])),
+  /** Of the job's pod, for container steps: names that its template knows. */
+  hostAliases: Schema.Array(Schema.Struct({ ip: Schema.String, hostnames: Schema.Array(Schema.String) })).pipe(
+    defaulted([])
+  ),
   /** The workspace is a directory of the pod's own, and no mount. */
   ownWorkspace: Schema.Boolean.pipe(defaulted(false)),
   /** Milliseconds. */
