@@ -126,6 +126,11 @@ export interface Options {
    * `constant`.
    */
   readonly vigilance?: "constant" | "on-demand" | undefined
+  /**
+   * `reused`: the bytes of an output chunk are valid only until the next one is asked for, so that no memory piles up until it is collected,
+   * however much a step writes. For callers that are done with a chunk by then. Default `fresh`.
+   */
+  readonly outputMemory?: "fresh" | "reused" | undefined
   /** How long a failing image pull is believed to heal. Default 0: the first failure counts. */
   readonly imagePullGrace?: Duration.Input | undefined
   /** How long "no node takes it" is believed to heal, for clusters that grow. Default: as long as provisioning may take. */

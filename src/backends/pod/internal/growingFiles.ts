@@ -16,15 +16,19 @@ export interface Growth {
 /** How long to rely on the file system's own notices, which some file systems do not give. */
 const interval = 100
 
-const atOnce = 64 * 1024
+const atOnce = 128 * 1024
+
+/** A look that finds little leaves the rest of its memory to the next one. */
+const leastRoom = 16 * 1024
 
 /**
  * Opens them; closed with the scope. `finish`: the output ends with what is there now, whoever still writes. `until` waits for something
- * that changes in the directory.
+ * that changes in the directory. `reuse`: bytes are valid until the next ones are asked for.
  */
 export const makeGrowingFiles = Effect.fnUntraced(function* (
   directory: string,
-  names: ReadonlyArray<string>
+  names: ReadonlyArray<string>,
+  reuse = false
 ): Effect.fn.Return<
   {
     readonly output: Stream.Stream<Growth, BackendError>
@@ -55,6 +59,7 @@ export const makeGrowingFiles = Effect.fnUntraced(function* (
           name,
           descriptor: Fs.openSync(Path.join(directory, name), "r"),
           offset: 0,
+          room: Buffer.alloc(0),
           end: Number.POSITIVE_INFINITY
         })),
       catch: readFailed
@@ -78,16 +83,13 @@ export const makeGrowingFiles = Effect.fnUntraced(function* (
 
   const available = (): Array<Growth> =>
     files.flatMap((file) => {
-      const bytes = Buffer.allocUnsafe(atOnce)
-      const count = Fs.readSync(
-        file.descriptor,
-        bytes,
-        0,
-        Math.max(0, Math.min(atOnce, file.end - file.offset)),
-        file.offset
-      )
+      if (file.room.length < leastRoom) file.room = Buffer.allocUnsafeSlow(atOnce)
+      const wanted = Math.max(0, Math.min(file.room.length, file.end - file.offset))
+      const count = Fs.readSync(file.descriptor, file.room, 0, wanted, file.offset)
       file.offset += count
-      return count === 0 ? [] : [{ name: file.name, bytes: bytes.subarray(0, count) }]
+      const bytes = file.room.subarray(0, count)
+      if (!reuse) file.room = file.room.subarray(count)
+      return count === 0 ? [] : [{ name: file.name, bytes }]
     })
 
   const pull: Effect.Effect<NonEmptyReadonlyArray<Growth>, BackendError | Cause.Done> = Effect.suspend(() => {

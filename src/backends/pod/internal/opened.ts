@@ -61,7 +61,9 @@ export const startIn = (
     nowLost: lossNow(kube, data)
   }
   const transport =
-    data.channel === undefined ? makeExecTransport(kube, jobPod) : makeVolumeTransport(data.channel, jobPod)
+    data.channel === undefined
+      ? makeExecTransport(kube, jobPod)
+      : makeVolumeTransport(data.channel, jobPod, options.outputMemory === "reused")
   const setting = data.workingDirectory === undefined ? {} : { workingDirectory: data.workingDirectory }
 
   return Effect.fnUntraced(function* (step) {

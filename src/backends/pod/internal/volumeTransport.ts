@@ -68,7 +68,7 @@ const removeVolume = (local: string): Effect.Effect<void, BackendError> =>
     Fs.rmSync(local, { recursive: true, force: true })
   )
 
-export const makeVolumeTransport = (local: string, pod: JobPod): StepTransport => {
+export const makeVolumeTransport = (local: string, pod: JobPod, reuse = false): StepTransport => {
   const request = (line: string) =>
     Effect.gen(function* () {
       const sent = yield* storing("asking the pod's supervisor", () => tell(Path.join(local, "requests"), `${line}\n`))
@@ -102,7 +102,7 @@ export const makeVolumeTransport = (local: string, pod: JobPod): StepTransport =
     })
     yield* takeFifos(Path.join(local, stock), ["alive", "o", ...(step.merged ? [] : ["e"])].map(inDirectory))
     const alive = yield* listen(inDirectory("alive"))
-    const files = yield* makeGrowingFiles(directory, step.merged ? ["out"] : ["out", "err"])
+    const files = yield* makeGrowingFiles(directory, step.merged ? ["out"] : ["out", "err"], reuse)
     const stop = Effect.gen(function* () {
       yield* takeFifos(Path.join(local, stock), [inDirectory("stopped")])
       return yield* Effect.scoped(

@@ -7,6 +7,8 @@ import * as Effect from "effect/Effect"
 export interface Outlet {
   /** Writes at once, or not at all when the stream is closed. Wait for `ready` before the next one, else memory is the bound. */
   readonly write: (text: string | Uint8Array) => void
+  /** Writes, and waits until the bytes have left the process or the reader is gone: then they may change. */
+  readonly send: (bytes: Uint8Array) => Effect.Effect<void>
   /** Whether the reader is behind. */
   readonly full: () => boolean
   /** Waits until the reader has caught up, is gone, or is not waited for any more (`letGo`). */
@@ -41,6 +43,11 @@ export const make = (stream: NodeJS.WriteStream, onClosed: () => void = () => {}
     write: (text) => {
       if (!closed && text.length > 0) stream.write(text)
     },
+    send: (bytes) =>
+      Effect.callback((resume) => {
+        if (closed || bytes.length === 0) resume(Effect.void)
+        else stream.write(bytes, () => resume(Effect.void))
+      }),
     full: () => !closed && stream.writableNeedDrain,
     ready: Effect.suspend(() => (!closed && stream.writableNeedDrain ? ready.wait : Effect.void)),
     letGo: ready.wake,

@@ -73,6 +73,8 @@ export const make = Effect.fnUntraced(function* (
       custody: "handed-over",
       // Each call lives as long as one command, which notices by itself.
       vigilance: "on-demand",
+      // Output is written before more is asked for.
+      outputMemory: "reused",
       imagePullGrace: config.imagePullGrace ?? Duration.seconds(30),
       scheduleGrace: config.scheduleGrace,
       initContainers: initContainers(config, facts, arch, externals),
