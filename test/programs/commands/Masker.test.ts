@@ -94,6 +94,8 @@ describe("mask", () => {
     { title: "JSON in ASCII", secrets: ["schlüssel"], text: '"schl\\u00fcssel"', masked: '"***"' },
     { title: "JSON of several lines", secrets: ["line one\nline two"], text: '"line one\\nline two"', masked: '"***"' },
     { title: "URL", secrets: ["p@ss w/rd"], text: "?p=p%40ss%20w%2Frd&", masked: "?p=***&" },
+    { title: "a path", secrets: ["p@ss w/rd+"], text: "/p%40ss%20w/rd%2B/x", masked: "/***/x" },
+    { title: "a whole URL", secrets: ["p@ss w/rd"], text: "u:p@ss%20w/rd@h", masked: "u:***@h" },
     { title: "URL in small letters", secrets: ["p@ss w/rd"], text: "?p=p%40ss%20w%2frd&", masked: "?p=***&" },
     {
       title: "HTML form",

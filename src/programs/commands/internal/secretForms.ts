@@ -79,10 +79,11 @@ const quotedForms = (text: string): ReadonlyArray<string> => {
     // PHP, and JSON in HTML.
     json.replaceAll("/", "\\/"),
     jsonAscii.replaceAll("/", "\\/"),
-    ...[uri, uriStrict, uriStrict.replaceAll("~", "%7E")].flatMap((form) => [
-      form,
-      form.replaceAll(/%[0-9A-F]{2}/g, lower)
-    ]),
+    ...[uri, uriStrict, uriStrict.replaceAll("~", "%7E")]
+      // A whole URL, and its path, as Python's `quote` takes it.
+      .flatMap((form) => [form, form.replaceAll("%2F", "/")])
+      .concat(encodeURI(text))
+      .flatMap((form) => [form, form.replaceAll(/%[0-9A-F]{2}/g, lower)]),
     // Forms of HTML.
     uriStrict.replaceAll("%20", "+"),
     // `'…'` and `"…"` of a shell, and what `printf %q` and `set -x` write.
