@@ -285,7 +285,8 @@ describe("any output", () => {
     "has everything else in it, byte for byte",
     [secrets, pieces],
     ([secrets, pieces]) => {
-      const text = textOf([bytesOf(written(secrets, pieces))])
+      // A star beside a mask could be one of either.
+      const text = textOf([bytesOf(written(secrets, pieces))]).replaceAll("*", "+")
       const shown = textOf([through(of(...secrets), [bytesOf(text)])])
       // What is between the stars is found in the text, in order, from its beginning to its end.
       const parts = shown.split("***")
