@@ -16,7 +16,6 @@
  * }).pipe(Effect.provide(KubeClient.layer()))
  * ```
  */
-import type { IncomingMessage } from "node:http"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -25,7 +24,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { ClusterAccess } from "./ClusterAccess.ts"
 import { backoff } from "./internal/backoff.ts"
-import { bytesOf, makeTransport, textOf } from "./internal/transport.ts"
+import { bytesOf, type HttpAnswer, makeTransport, type Transport, textOf } from "./internal/transport.ts"
 import * as KubeConfig from "./KubeConfig.ts"
 import { fromAnswer, KubeError, type Target, TimedOut, Unexpected } from "./KubeError.ts"
 import * as KubeExec from "./KubeExec.ts"
@@ -114,11 +113,14 @@ export class KubeClient extends Context.Service<
 >()("jobscope/backends/kubernetes/KubeClient") {}
 
 /** @category constructors */
-export const make = Effect.fnUntraced(function* (
+export const make = (
   access: ClusterAccess,
   options: Options = {}
-): Effect.fn.Return<KubeClient["Service"], never, Scope.Scope> {
-  const transport = yield* makeTransport(access)
+): Effect.Effect<KubeClient["Service"], never, Scope.Scope> =>
+  Effect.map(makeTransport(access), (transport) => makeOver(transport, access, options))
+
+/** @internal */
+export const makeOver = (transport: Transport, access: ClusterAccess, options: Options = {}): KubeClient["Service"] => {
   const { endpoint } = transport
   const retries = options.retries ?? 5
 
@@ -138,7 +140,7 @@ export const make = Effect.fnUntraced(function* (
       yield* Effect.logDebug(`${call.method} ${call.path} ${status}`)
       if (status >= 200 && status < 300) return response
       const body = yield* textOf(response, (cause) => transport.failure(cause, call.target), 64 * 1024)
-      const retryAfter = response.headers["retry-after"]
+      const retryAfter = [response.headers["retry-after"]].flat()[0]
       return yield* fromAnswer({ target: call.target, endpoint, status, body, retryAfter })
     })
     return yield* Effect.catchReason(once(false), "KubeError", "Unauthorized", () => once(true))
@@ -217,7 +219,7 @@ export const make = Effect.fnUntraced(function* (
     return { items, metadata }
   })
 
-  const streamOf = (response: IncomingMessage, target: Target) =>
+  const streamOf = (response: HttpAnswer, target: Target) =>
     bytesOf(response, (cause) => transport.failure(cause, target))
 
   return {
@@ -282,7 +284,7 @@ export const make = Effect.fnUntraced(function* (
       )
     })
   }
-})
+}
 
 /**
  * Access as configured: in the pod that we run in, or by kubeconfig.

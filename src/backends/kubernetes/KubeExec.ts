@@ -112,17 +112,7 @@ export const connect = Effect.fnUntraced(function* (
   let flowing = false
   let inputUnanswered = false
 
-  const socket = yield* Effect.acquireRelease(
-    Effect.sync(
-      () =>
-        new WebSocket(url.replace(/^http/, "ws"), [...protocols], {
-          agent: transport.agent,
-          headers: { ...headers },
-          perMessageDeflate: false
-        })
-    ),
-    (socket) => hangUp(socket)
-  )
+  const socket = yield* Effect.acquireRelease(transport.webSocket(url, protocols, headers), (socket) => hangUp(socket))
 
   const finish = (verdict: Effect.Effect<number, KubeError>, end: KubeError | "Ended") => {
     Deferred.doneUnsafe(exit, verdict)

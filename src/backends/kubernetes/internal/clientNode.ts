@@ -20,24 +20,13 @@ export const clientNodeAuthorization = Effect.fnUntraced(function* (
   { authProvider, exec, server }: Login,
   source: string
 ): Effect.fn.Return<{ readonly tls: TlsOptions; readonly headers: ClusterAccess["headers"] }, KubeError> {
-  const invalid = (detail: string, advice: string) =>
-    new KubeError({ reason: new ConfigInvalid({ source, detail, advice }) })
+  const invalid = invalidAt(source)
   const how = exec === undefined || exec === null ? "an auth provider" : "an exec plugin"
-  // Its undici cannot be loaded by an older Node, and that failure cannot be caught.
-  if (Number(Process.versions.node.split(".")[0]) < 22) {
-    return yield* invalid(
-      `its user logs in by ${how}, which needs Node 22.19 or later (this is ${Process.versions.node})`,
-      "Use a newer Node, or a context with a token or a certificate."
-    )
-  }
-  const { KubeConfig } = yield* Effect.tryPromise({
-    try: () => import("@kubernetes/client-node"),
-    catch: () =>
-      invalid(
-        `its user logs in by ${how}, for which the package @kubernetes/client-node is needed, and it cannot be loaded`,
-        "Install it (npm install @kubernetes/client-node), or use a context with a token or a certificate."
-      )
-  })
+  const { KubeConfig } = yield* loadClientNode(
+    source,
+    `its user logs in by ${how}`,
+    "or a context with a token or a certificate"
+  )
   const config = new KubeConfig()
   const name = "jobscope"
   config.loadFromOptions({
@@ -73,3 +62,32 @@ export const clientNodeAuthorization = Effect.fnUntraced(function* (
       })
   }
 })
+
+const invalidAt = (source: string) => (detail: string, advice: string) =>
+  new KubeError({ reason: new ConfigInvalid({ source, detail, advice }) })
+
+/** The official client, or why there is none; `wanted` is for what, `otherwise` what to use in its place. */
+export const loadClientNode = (
+  source: string,
+  wanted: string,
+  otherwise: string
+): Effect.Effect<typeof import("@kubernetes/client-node"), KubeError> => {
+  const invalid = invalidAt(source)
+  // Its undici cannot be loaded by an older Node, and that failure cannot be caught.
+  if (Number(Process.versions.node.split(".")[0]) < 22) {
+    return Effect.fail(
+      invalid(
+        `${wanted}, which needs Node 22.19 or later (this is ${Process.versions.node})`,
+        `Use a newer Node, ${otherwise}.`
+      )
+    )
+  }
+  return Effect.tryPromise({
+    try: () => import("@kubernetes/client-node"),
+    catch: () =>
+      invalid(
+        `${wanted}, for which the package @kubernetes/client-node is needed, and it cannot be loaded`,
+        `Install it (npm install @kubernetes/client-node), ${otherwise.replace(/^or /, "or use ")}.`
+      )
+  })
+}

@@ -4,8 +4,9 @@
 import * as Http from "node:http"
 import * as Https from "node:https"
 import * as Process from "node:process"
-import type { Duplex } from "node:stream"
+import type { Duplex, Readable } from "node:stream"
 import * as Tls from "node:tls"
+import { WebSocket } from "@effect/platform-node/NodeWS"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -23,11 +24,24 @@ export interface HttpCall {
   readonly body?: string | undefined
 }
 
+/** The head of an answer, whose body is to be read. */
+export interface HttpAnswer extends Readable {
+  readonly statusCode?: number | undefined
+  readonly headers: Readonly<Record<string, string | Array<string> | undefined>>
+  /** All of the body has come. */
+  readonly complete: boolean
+}
+
 export interface Transport {
   readonly endpoint: string
-  readonly agent: Http.Agent
   /** Sends, and succeeds with the head of the answer. Closing the scope before the body was read ends the connection. */
-  readonly open: (call: HttpCall) => Effect.Effect<Http.IncomingMessage, KubeError, Scope.Scope>
+  readonly open: (call: HttpCall) => Effect.Effect<HttpAnswer, KubeError, Scope.Scope>
+  /** A WebSocket that is about to be opened: nothing has happened to it yet. */
+  readonly webSocket: (
+    url: string,
+    protocols: ReadonlyArray<string>,
+    headers: Headers
+  ) => Effect.Effect<WebSocket, KubeError>
   /** Says what a failed connection means. */
   readonly failure: (cause: unknown, target: Target) => KubeError
 }
@@ -50,6 +64,8 @@ export const makeTransport = Effect.fnUntraced(function* (
     (agent) => Effect.sync(() => agent.destroy())
   )
   const failure = (cause: unknown, target: Target) => classify(cause, target, url.host, access.source)
+  const webSocket = (address: string, protocols: ReadonlyArray<string>, headers: Headers) =>
+    Effect.sync(() => openWebSocket(address, protocols, { agent, headers: { ...headers } }))
 
   const open = Effect.fnUntraced(function* ({ body, headers, method, path, target }: HttpCall) {
     let read = false
@@ -87,12 +103,19 @@ export const makeTransport = Effect.fnUntraced(function* (
     })
   })
 
-  return { endpoint: url.host, agent, open, failure }
+  return { endpoint: url.host, open, webSocket, failure }
 })
+
+/** No compression: most of what comes is small, and some of it has been compressed before. */
+export const openWebSocket = (
+  url: string,
+  protocols: ReadonlyArray<string>,
+  options: { readonly agent?: Http.Agent | undefined; readonly headers: Record<string, string | Array<string>> }
+): WebSocket => new WebSocket(url.replace(/^http/, "ws"), [...protocols], { ...options, perMessageDeflate: false })
 
 /** The body of an answer, read only when pulled: a slow reader stops the sender, and nothing piles up. */
 export const bytesOf = (
-  response: Http.IncomingMessage,
+  response: HttpAnswer,
   failure: (cause: unknown) => KubeError
 ): Stream.Stream<Uint8Array, KubeError> => {
   let wake: (() => void) | undefined
@@ -122,7 +145,7 @@ export const bytesOf = (
 
 /** The whole body; `limit` bytes at most, if that is given. */
 export const textOf = (
-  response: Http.IncomingMessage,
+  response: HttpAnswer,
   failure: (cause: unknown) => KubeError,
   limit = Number.POSITIVE_INFINITY
 ): Effect.Effect<string, KubeError> =>
@@ -201,13 +224,15 @@ const unreached = new Set([
   "EADDRNOTAVAIL",
   "EMFILE",
   "ENFILE",
-  "EPROXY"
+  "EPROXY",
+  "UND_ERR_CONNECT_TIMEOUT"
 ])
 
 /** The certificates do not fit: repeating does not help. */
 const untrusted = /^(CERT_|ERR_TLS_|ERR_SSL_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERR_OSSL_|HOSTNAME_MISMATCH)/
 
-const classify = (cause: unknown, target: Target, endpoint: string, source: string): KubeError => {
+/** What a failure of a connection means. */
+export const classify = (cause: unknown, target: Target, endpoint: string, source: string): KubeError => {
   const { code = "", message = String(cause) } = cause as NodeJS.ErrnoException
   const detail = message === "" ? code : message
   if (untrusted.test(code)) {
