@@ -12,6 +12,7 @@ import { randomUUID } from "node:crypto"
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Context, Effect, Layer, Schedule, Stream } from "effect"
 import * as Builder from "jobscope/backends/dockerfile/Builder"
 import * as ImageConfig from "jobscope/backends/dockerfile/ImageConfig"
@@ -23,7 +24,7 @@ import { JobBackend } from "jobscope/domain/JobBackend"
 import type { JobEnvironment } from "jobscope/domain/JobEnvironment"
 import { ContainerStep } from "jobscope/domain/Step"
 
-const runs = Number(process.argv[2] ?? 5)
+const runs = Number(process.argv[2] ?? 3)
 const image = "docker.io/library/ubuntu:latest"
 const work = "i=0; while [ $i -lt 2000 ]; do echo $i >/srv/$i; i=$((i + 1)); done; sleep 1"
 const kinds = { plain: "true", installing: work }
@@ -50,20 +51,30 @@ const {
 const pem = (name: string) => readFileSync(join(certificates, name), "utf8")
 
 const cache = "layers"
-const builders: ReadonlyArray<readonly [string, Builder.Options]> = [
-  ["inline", { builder: "inline" }],
+
+/** What is measured, by which builder, and whether it has been built before. Inline keeps nothing, so it is the same. */
+const builders: ReadonlyArray<{
+  readonly name: string
+  readonly options: Builder.Options
+  readonly times: ReadonlyArray<"cold" | "warm">
+}> = [
+  { name: "inline", options: { builder: "inline" }, times: ["cold"] },
   ...(buildah === undefined
     ? []
     : ([
-        ["buildah", { builder: "buildah", buildah: { image: buildah } }],
-        ["buildah with a cache", { builder: "buildah", buildah: { image: buildah, cacheClaim: cache } }]
+        { name: "buildah", options: { builder: "buildah", buildah: { image: buildah } }, times: ["cold"] },
+        {
+          name: "buildah",
+          options: { builder: "buildah", buildah: { image: buildah, cacheClaim: cache } },
+          times: ["warm"]
+        }
       ] as const)),
   ...(address === undefined
     ? []
     : ([
-        [
-          "buildkit",
-          {
+        {
+          name: "buildkit",
+          options: {
             builder: "buildkit",
             buildkit: {
               address,
@@ -71,8 +82,9 @@ const builders: ReadonlyArray<readonly [string, Builder.Options]> = [
               insecure: true,
               tls: { ca: pem("ca.pem"), cert: pem("cert.pem"), key: pem("key.pem") }
             }
-          }
-        ]
+          },
+          times: ["cold", "warm"]
+        }
       ] as const))
 ]
 
@@ -175,7 +187,7 @@ const program = Effect.gen(function* () {
   const note = (what: string, ms: number) => taken.set(what, [...(taken.get(what) ?? []), ms])
   const environments = yield* Effect.forEach(
     builders,
-    Effect.fnUntraced(function* ([name, options]) {
+    Effect.fnUntraced(function* ({ name, options, times }) {
       // One scope for all: that of a layer which is provided to an effect ends with it.
       const context = yield* Layer.build(
         PodBackend.layer({ namespace, builder: Effect.succeed(Builder.make(options, ImageConfig.make())) })
@@ -183,7 +195,7 @@ const program = Effect.gen(function* () {
       const environment = yield* Context.get(context, JobBackend).provision(
         new JobSpec({ name: "bench", container: new JobContainer({ image: "docker.io/library/busybox:latest" }) })
       )
-      return { name, environment }
+      return { name, times, environment }
     })
   )
   const first = environments[0]?.environment
@@ -194,15 +206,12 @@ const program = Effect.gen(function* () {
       const ordinary = new ContainerStep({ image, entryPoint: ["sh", "-c", `${kinds[kind]}; echo done`] })
       const ms = yield* measure(first, ordinary)
       if (run > 0) note(`ordinary ${kind}`, ms)
-      for (const { environment, name } of environments) {
-        const cold = yield* measure(
-          environment,
-          new ContainerStep({ dockerfile: dockerfile(kind, `cold-${name.replaceAll(" ", "-")}-${randomUUID()}`) })
-        )
-        const warm = yield* measure(environment, new ContainerStep({ dockerfile: dockerfile(kind, "warm") }))
-        if (run === 0) continue
-        note(`${name} ${kind} cold`, cold)
-        note(`${name} ${kind} warm`, warm)
+      for (const { environment, name, times } of environments) {
+        for (const time of times) {
+          const made = dockerfile(kind, time === "warm" ? "warm" : `cold-${randomUUID()}`)
+          const ms = yield* measure(environment, new ContainerStep({ dockerfile: made }))
+          if (run > 0) note(`${name} ${kind} ${time}`, ms)
+        }
       }
     }
   }
@@ -213,4 +222,5 @@ const program = Effect.gen(function* () {
   Effect.ensuring(Effect.sync(() => rmSync(folder, { recursive: true, force: true })))
 )
 
-await Effect.runPromise(program)
+// A signal ends it as its end does: nothing is left on the cluster.
+NodeRuntime.runMain(program)

@@ -93,6 +93,8 @@ export interface Options {
   /** When the inline builder asks registries for the configuration of base images. Default `whenNeeded`. */
   readonly imageConfig?: "whenNeeded" | "always" | "never" | undefined
   readonly limits?: Partial<BuildContext.Limits> | undefined
+  /** What a setting is called in what is said to administrators, by the end of its variable in the hook. Default: that variable. */
+  readonly called?: ((name: string) => string) | undefined
 }
 
 /** @category constructors */
@@ -173,7 +175,7 @@ export const make = (options: Options, images: ImageConfigs["Service"]): Builder
   })
 
   return {
-    prepare: (request) => Effect.mapError(prepare(request), (error) => toFailure(error))
+    prepare: (request) => Effect.mapError(prepare(request), (error) => toFailure(renamed(error, options.called)))
   }
 }
 
@@ -222,6 +224,13 @@ const unknownConfig = ({ at, image, why }: NeedsConfig, answer: string): Refusal
     who: "author",
     hint: "name an ENTRYPOINT in the Dockerfile, or `entrypoint` in action.yml, and give the variables a value there. Administrator: let the runner reach that registry."
   })
+
+const renamed = (error: Refusal | BuildKit.BuildKitError, called: Options["called"]) => {
+  if (called === undefined || error._tag !== "Refusal") return error
+  const rename = (text: string) => text.replaceAll(/ACTIONS_RUNNER_HOOK_(\w+)/g, (_, name: string) => called(name))
+  const { detail, hint, line, text, who } = error
+  return new Refusal({ line, text, who, detail: rename(detail), hint: rename(hint) })
+}
 
 const toFailure = (error: Refusal | BuildKit.BuildKitError): JobError.BackendError | BuildFailed => {
   if (error._tag === "Refusal") return StepPlan.toBackendError(error)

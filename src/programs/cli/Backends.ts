@@ -3,8 +3,8 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as KroBackend from "../../backends/kro/KroBackend.ts"
-import type * as KroOptions from "../../backends/kro/KroOptions.ts"
+import type { Builder } from "../../backends/dockerfile/Builder.ts"
+import * as KroHosted from "../../backends/kro/KroHosted.ts"
 import { fromKubeError } from "../../backends/kubernetes/BackendErrors.ts"
 import * as KubeClient from "../../backends/kubernetes/KubeClient.ts"
 import * as LocalBackend from "../../backends/local/LocalBackend.ts"
@@ -56,6 +56,11 @@ export const settings = {
     metavar: "NAME",
     description: "kro: ResourceGraphDefinition that environments are instances of"
   }),
+  rgdLabels: Setting.pairs({
+    name: "rgd-label",
+    metavar: "KEY=VALUE",
+    description: "kro: in place of its name, a label that only this ResourceGraphDefinition has; may be repeated"
+  }),
   rgdValues: Setting.pairs({
     name: "rgd-value",
     metavar: "FIELD=VALUE",
@@ -71,23 +76,30 @@ export type Values = Setting.Values<typeof settings>
  *
  * @category getters
  */
-export const reachable = ({ rgd }: Values): ReadonlyArray<Name> =>
-  rgd === undefined ? ["local", "pod"] : ["local", "pod", "kro"]
+export const reachable = ({ rgd, rgdLabels }: Values): ReadonlyArray<Name> =>
+  rgd === undefined && rgdLabels.length === 0 ? ["local", "pod"] : ["local", "pod", "kro"]
 
 /**
- * Makes a backend when it is needed.
+ * Makes a backend when it is needed. `builder`: what it makes container steps of a Dockerfile by, asked for when there is one.
  *
  * @category layers
  */
-export const layer = (name: Name, values: Values): Layer.Layer<JobBackend, BackendError> => {
+export const layer = (
+  name: Name,
+  values: Values,
+  builder?: Effect.Effect<Builder["Service"], BackendError>
+): Layer.Layer<JobBackend, BackendError> => {
   switch (name) {
     case "local":
       return LocalBackend.layer({ stateDirectory: values.stateDirectory })
     case "pod":
-      return Layer.provide(PodBackend.layer({ namespace: values.namespace, buildLog: "github" }), kubernetes(values))
+      return Layer.provide(
+        PodBackend.layer({ namespace: values.namespace, buildLog: "github", builder }),
+        kubernetes(values)
+      )
     case "kro":
       return Layer.unwrap(
-        Effect.map(kroOptions(values), (options) => Layer.provide(KroBackend.layer(options), kubernetes(values)))
+        Effect.map(kroOptions(values), (options) => Layer.provide(KroHosted.layer(options), kubernetes(values)))
       )
   }
 }
@@ -101,10 +113,18 @@ const kubernetes = ({ context, kubeconfig, namespace }: Values): Layer.Layer<Kub
 const kroOptions = Effect.fnUntraced(function* ({
   namespace,
   rgd,
+  rgdLabels,
   rgdValues
-}: Values): Effect.fn.Return<KroOptions.Options, BackendError> {
-  if (rgd === undefined) {
-    return yield* fail(new InvalidInput({ input: "--rgd", detail: "the backend kro needs a ResourceGraphDefinition" }))
+}: Values): Effect.fn.Return<KroHosted.Options, BackendError> {
+  if (rgd === undefined && rgdLabels.length === 0) {
+    const detail = "the backend kro needs a ResourceGraphDefinition, by its name or by --rgd-label"
+    return yield* fail(new InvalidInput({ input: "--rgd", detail }))
   }
-  return { rgd: { name: rgd }, namespace, values: Object.fromEntries(rgdValues) }
+  const labels = Object.fromEntries(rgdLabels.map(([key, value = ""]) => [key, value]))
+  return {
+    rgd: rgd === undefined ? { labels } : { name: rgd },
+    namespace,
+    values: Object.fromEntries(rgdValues),
+    pod: { buildLog: "github" }
+  }
 })

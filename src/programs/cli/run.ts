@@ -21,6 +21,7 @@ import * as GithubRenderer from "../report/GithubRenderer.ts"
 import * as JsonRenderer from "../report/JsonRenderer.ts"
 import * as JunitRenderer from "../report/JunitRenderer.ts"
 import * as Backends from "./Backends.ts"
+import { builderOf } from "./internal/builderOf.ts"
 import { flags, values } from "./internal/command.ts"
 import { inGithubActions } from "./internal/inGithubActions.ts"
 import { keepFailed } from "./internal/keepFailed.ts"
@@ -40,6 +41,8 @@ export const all = {
   onFailure: settings.onFailure,
   passthrough: settings.passthrough,
   summaryFile: settings.summaryFile,
+  builder: settings.builder,
+  builderOptions: settings.builderOptions,
   ...Backends.settings
 }
 
@@ -70,7 +73,9 @@ export const command = Command.make(
     const fileSystem = yield* FileSystem.FileSystem
     const program = (wanted.onFailure === "keep" ? keepFailed(run) : run).pipe(
       Effect.map(({ result }) => result),
-      Effect.provide(Backends.layer(wanted.backend ?? "local", wanted)),
+      Effect.provide(
+        Backends.layer(wanted.backend ?? "local", wanted, builderOf(wanted.builder, wanted.builderOptions))
+      ),
       Effect.provideService(FileSystem.FileSystem, fileSystem)
     )
     const output = wanted.output ?? ((yield* inGithubActions) ? "github" : undefined)

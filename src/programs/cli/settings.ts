@@ -249,3 +249,20 @@ export const all = Setting.toggle(
   { name: "all", alias: "a", description: "Also name the environments that stay" },
   false
 )
+
+// ---- actions with a Dockerfile
+
+export const builder = Setting.choice(
+  {
+    name: "builder",
+    description: "pod: what makes actions with a Dockerfile",
+    fallback: "auto: buildkit or buildah, if its options are set, else inline, which needs nothing"
+  },
+  ["auto", "inline", "buildah", "buildkit", "off"]
+)
+
+export const builderOptions = Setting.pairs({
+  name: "builder-option",
+  metavar: "NAME=VALUE",
+  description: "pod: option of a builder, as in docs/dockerfile-actions.md; may be repeated"
+})
