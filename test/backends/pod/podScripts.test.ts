@@ -1,5 +1,5 @@
 /** What runs in pods, run here by the shells that images have. */
-import { readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as podScripts from "../../../src/backends/pod/internal/podScripts.ts"
@@ -103,6 +103,22 @@ for (const shell of shells()) {
         assert.strictEqual(stdout.toString(), "3\n")
         assert.strictEqual(step.read("out"), "ready\nbye\n")
       }))
+
+    // Busybox has a `sleep` of its own.
+    it.skipIf(shell.name.startsWith("busybox"))("the grace of a stop is time, however long a look takes", () =>
+      using("trap '' TERM; echo ready; while :; do :; done", async (step) => {
+        await step.until("out", "ready")
+        // On a machine so busy that a tenth of a second takes one.
+        const busy = join(step.directory, "busy")
+        const calls = join(step.directory, "calls")
+        mkdirSync(busy)
+        writeFileSync(join(busy, "sleep"), `#!/bin/sh\necho >>${calls}\nexec /bin/sleep 1\n`, { mode: 0o755 })
+        const slow = { ...shell, path: `${busy}:${shell.path}` }
+        const { stdout } = await runScript(slow, podScripts.stop, [step.directory, step.marker, "10"]).ended
+        assert.strictEqual(stdout.toString(), "137\n")
+        assert.isAtMost(readFileSync(calls, "utf8").length, 4)
+      })
+    )
 
     it("a stop that comes before the start keeps the step from starting", async () => {
       const step = startStep(shell, "exit 0")

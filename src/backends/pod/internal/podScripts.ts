@@ -47,12 +47,13 @@ size() { set -- $(ls -ln "$1" 2>/dev/null); size=\${5:-0}; }
  * - Its output goes through FIFOs into the files, where there are FIFOs: a script that says `echo >/dev/stderr` would empty a file.
  * - Room for the exit code is taken before, for a step that fills the disk.
  * - The kernel may kill a single process for memory instead of the container: that is noted in `oom`.
- * - What the step leaves behind and still writes gets a moment: a `tee` is often among it. It is not waited for for ever.
+ * - The readers of the FIFOs end with the last writer, mostly the step itself: they are waited for, which costs no more than they take. What
+ *   the step leaves behind and still writes gets a moment: a `tee` is often among it. It is not waited for for ever.
  * - Whoever follows the step leaves `follower.<pid>`, and is woken by SIGUSR1 when it is over.
  */
 export const run = `${common}${lookups}
 d=$1 o= e=
-trap : HUP INT TERM
+trap : HUP INT TERM USR1
 if [ -p "$d/alive" ]; then exec 9>"$d/alive"; fi
 born $$; echo "$$ $born" >"$d/wrapper"
 echo "        " >"$d/code.new"
@@ -70,13 +71,15 @@ if [ -e "$d/refused" ]; then c=refused; fi
 killed
 if [ "$n" != "$m" ]; then : >"$d/oom"; fi
 open() { [ -e "/proc/$o/fd/0" ] || [ -e "/proc/$e/fd/0" ]; }
+moment() { { nap 0.05; kill -USR1 $$; } 9>&- & t=$!; wait $o $e; kill $t 2>/dev/null; }
 i=0 n=0 s=
-while [ $i -lt 100 ] && open; do i=$((i+1)); done
+while [ $i -lt 20 ] && open; do i=$((i+1)); done
 i=0
 while [ $i -lt 5 ] && [ $n -lt 100 ] && open; do
+  n=$((n+1)); moment
+  if ! open; then break; fi
   size "$d/out"; t=$size; size "$d/err"; t="$t $size"
   if [ "$t" != "$s" ]; then s=$t i=0; else i=$((i+1)); fi
-  n=$((n+1)); nap 0.05
 done
 echo $c 1<>"$d/code.new" && mv -f "$d/code.new" "$d/code"
 for f in "$d"/follower.*; do
@@ -85,11 +88,26 @@ done
 exit 0
 `
 
-/** Functions to find and signal every process of a step: `d` is its directory, `m` its marker. */
+/**
+ * `clock` sets `now`, in tenths of a second: turns of a loop are no measure on a busy machine. Where there is no such file, each look counts as one.
+ */
+const clock = `
+now=0
+clock() { if { read -r t _ </proc/uptime; } 2>/dev/null; then f=\${t#*.}; now=$((\${t%.*}*10+\${f%?})); else now=$((now+1)); fi; }
+`
+
+/**
+ * Functions to find and signal every process of a step: `d` is its directory, `m` its marker. What is older than the step is none of it, and to look closer
+ * takes two processes each.
+ */
 const tree = `
 members() {
+  since=0
+  if [ -s "$d/wrapper" ]; then read -r _ since <"$d/wrapper"; fi
   for e in /proc/[0-9]*/environ; do
-    if tr '\\0\\n' '\\n ' <"$e" 2>/dev/null | grep -qx "$m"; then p=\${e#/proc/}; echo "\${p%%/*}"; fi
+    p=\${e#/proc/}; born "\${p%%/*}"
+    if [ "\${born:-0}" -lt "\${since:-0}" ]; then continue; fi
+    if tr '\\0\\n' '\\n ' <"$e" 2>/dev/null | grep -qx "$m"; then echo "\${p%%/*}"; fi
   done 2>/dev/null
 }
 leader() { if [ -s "$d/pid" ]; then read -r g <"$d/pid" && echo "$g"; fi; }
@@ -104,7 +122,7 @@ send() {
 `
 
 /** `sh signal <directory> <marker> <signal without SIG>` */
-export const signal = `${tree}
+export const signal = `${lookups}${tree}
 d=$1 m=$2
 if [ ! -e "$d/code" ]; then send "$3"; fi
 `
@@ -113,20 +131,22 @@ if [ ! -e "$d/code" ]; then send "$3"; fi
  * `sh stop <directory> <marker> <grace in tenths of a second>`: TERM, the grace, KILL; ends when nothing of the step is left, and says its exit code. A step whose
  * launch is still on its way is kept from starting: whoever makes the directory decides.
  */
-export const stop = `${common}${lookups}${tree}
-d=$1 m=$2 i=0 w=
+export const stop = `${common}${lookups}${clock}${tree}
+d=$1 m=$2 w=
 if mkdir -p "\${d%/*}" && mkdir "$d" 2>/dev/null; then echo 143 >"$d/code"; fi
-while [ ! -s "$d/wrapper" ] && [ ! -e "$d/code" ] && [ $i -lt 50 ]; do i=$((i+1)); nap 0.1; done
-i=0
+clock; end=$((now+50))
+while [ ! -s "$d/wrapper" ] && [ ! -e "$d/code" ] && [ $now -lt $end ]; do nap 0.1; clock; done
 if [ ! -e "$d/code" ]; then
   send TERM
+  clock; kill=$((now+$3)) end=$((now+$3+100))
   while [ -n "$(members)" ]; do
-    if [ $i -ge "$3" ]; then send KILL; fi
-    i=$((i+1)); nap 0.1
-    if [ $i -gt $(($3 + 100)) ]; then break; fi
+    clock
+    if [ $now -ge $kill ]; then send KILL; fi
+    if [ $now -ge $end ]; then break; fi
+    nap 0.1
   done
   if [ -s "$d/wrapper" ]; then read -r w b <"$d/wrapper"; fi
-  while [ ! -e "$d/code" ] && [ -n "$w" ] && { born "$w"; [ "$born" = "$b" ]; } && [ $i -le $(($3 + 100)) ]; do i=$((i+1)); nap 0.1; done
+  while [ ! -e "$d/code" ] && [ -n "$w" ] && { born "$w"; [ "$born" = "$b" ]; } && [ $now -lt $end ]; do nap 0.1; clock; done
 fi
 if [ -e "$d/code" ]; then read -r c <"$d/code" && echo "$c"; fi
 if [ -p "$d/stopped" ]; then echo stopped >"$d/stopped"; fi
@@ -170,6 +190,7 @@ while :; do sleep 3600 & wait $!; done
  *
  * - Whoever followed before has lost its connection: it would wait for output that nobody takes.
  * - Output is passed on in parts, and at the end as much as there is then: something of the step may write for ever.
+ * - Each process that the shell starts takes a ms: what a test of the shell's own can tell starts none.
  */
 export const follow = (options: {
   readonly directory: string
@@ -201,8 +222,12 @@ ${seek(4, options.stderr)}
 alive() { born "$w"; [ "$born" = "$wb" ]; }
 at() { p=0; { read -r _ p <"/proc/$$/fdinfo/$1"; } 2>/dev/null; }
 some() { at "$1"; o=$p; dd bs=65536 count=256 <&"$1" 2>/dev/null || exit 1; at "$1"; if [ $((p-o)) -ge 16777216 ]; then more=1; fi; }
-pump() { begin; if [ -z "$begun" ]; then return; fi; some 3; ${options.merged ? "" : "some 4 >&2; "}}
-rest() { size "$2"; at "$1"; if [ "$p" -lt "$size" ]; then dd bs=65536 count=$(((size-p+65535)/65536)) <&"$1" 2>/dev/null || exit 1; fi; }
+pump() { begin; if [ -z "$begun" ]; then return; fi; if [ -s "$d/out" ]; then some 3; fi; ${options.merged ? "" : `if [ -s "$d/err" ]; then some 4 >&2; fi; `}}
+rest() {
+  more=; if [ -s "$2" ]; then some "$1"; fi
+  if [ -z "$more" ]; then return; fi
+  size "$2"; at "$1"; if [ "$p" -lt "$size" ]; then dd bs=65536 count=$(((size-p+65535)/65536)) <&"$1" 2>/dev/null || exit 1; fi
+}
 i=0
 while [ ! -e "$d/code" ]; do
   more=; pump
@@ -222,7 +247,8 @@ c=lost
 if [ -e "$d/code" ]; then read -r c <"$d/code"; fi
 printf '%s exit %s\\n' ${quote(options.token)} "$c"
 f() {
-  if [ -f "$1" ] && [ -r "$1" ]; then
+  if [ -f "$1" ] && [ ! -s "$1" ]; then printf '%s file 0 %s\\n\\n' ${quote(options.token)} "$2"
+  elif [ -f "$1" ] && [ -r "$1" ]; then
     size "$1"; z=$size; printf '%s file %d %s\\n' ${quote(options.token)} "$z" "$2"
     { head -c "$z" <"$1"; head -c "$z" /dev/zero; } 2>/dev/null | head -c "$z"; printf '\\n'
   fi
