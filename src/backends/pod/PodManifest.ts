@@ -208,7 +208,12 @@ export const jobManifests = (
     image,
     ...(container?.entryPoint === undefined
       ? { command: ["sh", "-c", literal(supervisor), "jobscope"] }
-      : { command: container.entryPoint.map(literal), args: container.args.map(literal) }),
+      : {
+          command: container.entryPoint.map(literal),
+          args: container.args.map(literal),
+          // Steps go there by themselves.
+          ...(spec.workingDirectory === undefined ? {} : { workingDir: spec.workingDirectory })
+        }),
     env: env.entries(spec.env),
     volumeMounts: [...jobMounts, ...settings.mounts, ...ours],
     ...portsOf(container?.ports ?? [], options),
