@@ -163,7 +163,7 @@ export const make = Effect.fnUntraced(function* (
       sharing,
       pod,
       container,
-      workspace,
+      workspace: elsewhere ? undefined : workspace,
       fallback: `/tmp/jobscope-${yield* secretName}`,
       variables: yield* jobVariables(spec.env)
     })

@@ -30,8 +30,8 @@ export interface Asked {
   readonly sharing: Sharing
   readonly pod: PodManifest
   readonly container: string
-  /** Made, if it is none of the mounts. */
-  readonly workspace: string
+  /** Made, if it is none of the mounts; left out where the job works elsewhere. */
+  readonly workspace: string | undefined
   /** For our own things, where the root directory is not the container user's to write. */
   readonly fallback: string
   /** The job's variables, as `jobVariables` has them. */
@@ -67,7 +67,7 @@ s=${podScripts.stateDirectory}
 { mkdir -p $s/steps && [ -w $s/steps ]; } 2>/dev/null || { s=${fallback}; mkdir -p $s/steps || no "There is no place for jobscope's own files: neither ${podScripts.stateDirectory} nor /tmp can be written by the container's user"; }
 printf 'state=%s\\n' "$s"
 ${places.join("\n")}
-made ${quote(workspace)}
+${workspace === undefined ? "" : `made ${quote(workspace)}`}
 ( umask 077; printf '%s' ${quote(variables)} >"$s/variables" ) || no "The job's variables cannot be written to $s"
 ${podScripts.facts}`
   return { script, copied: planned.copied }

@@ -22,6 +22,10 @@ export type Kind = "glibc" | "musl"
 
 const kindOf = (entry: string): Kind => (entry.endsWith("_alpine") ? "musl" : "glibc")
 
+/** Nodes for Alpine, which would double what is copied where a template does not bring its own. */
+export const alpineIn = (externals: string): ReadonlyArray<string> =>
+  ["20", "24"].map((version) => Path.join(externals, `node${version}_alpine`))
+
 /** Which of two copies is newer nobody can tell by the time of the copy: only equal ones are left alone. */
 const markOf = (source: string, entry: string): string => {
   const node = Path.join(source, entry, "bin/node")

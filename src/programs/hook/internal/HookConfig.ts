@@ -29,6 +29,12 @@ const list = (text: string) =>
     .split(/[,\n]/)
     .map((item) => item.trim())
     .filter((item) => item !== "")
+const pairs = (items: ReadonlyArray<string>): Readonly<Record<string, string>> | undefined =>
+  items.length > 0 && items.every((item) => /^\s*[^=\s]+\s*=/.test(item))
+    ? Object.fromEntries(
+        items.map((item) => [item.slice(0, item.indexOf("=")).trim(), item.slice(item.indexOf("=") + 1)])
+      )
+    : undefined
 const oneOf =
   <const Choice extends string>(...choices: ReadonlyArray<Choice>) =>
   (text: string) =>
@@ -110,12 +116,40 @@ export const variables = {
     flag,
     "The same, the other way round."
   ),
+  backend: variable(
+    ["JOBSCOPE_BACKEND"],
+    "pod or kro",
+    "pod",
+    oneOf("pod", "kro"),
+    "What makes the environments of jobs: the hook, pods as a workflow describes them; or [KRO](kro.md#environments-for-steps), whatever a ResourceGraphDefinition describes."
+  ),
+  rgd: variable(
+    ["JOBSCOPE_RGD"],
+    "a name",
+    "",
+    text,
+    "kro: the ResourceGraphDefinition that a job gets an instance of."
+  ),
+  rgdLabels: variable(
+    ["JOBSCOPE_RGD_LABEL"],
+    "KEY=VALUE, with commas or lines between several",
+    "",
+    (text) => pairs(list(text)),
+    "kro: in place of its name, labels that only this ResourceGraphDefinition has."
+  ),
+  rgdValues: variable(
+    ["JOBSCOPE_RGD_VALUE"],
+    "FIELD=VALUE, a line each",
+    "",
+    (text) => pairs(text.split("\n").filter((line) => line.trim() !== "")),
+    "kro: fields of the instance's spec."
+  ),
   sharing: variable(
     ["JOBSCOPE_SHARING"],
     "auto, claim or copy",
     "auto",
     oneOf("auto", "claim", "copy"),
-    "How files get into pods: by the claim that the runner's pod has mounted, or copied. `auto` looks at that pod."
+    "How files get into pods: by the claim that the runner's pod has mounted, or copied. `auto` looks at that pod; with kro it is `copy`."
   ),
   transport: variable(
     ["JOBSCOPE_TRANSPORT"],

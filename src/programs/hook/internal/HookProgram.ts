@@ -7,9 +7,9 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as BackendErrors from "../../../backends/kubernetes/BackendErrors.ts"
 import * as KubeClient from "../../../backends/kubernetes/KubeClient.ts"
-import * as PodBackend from "../../../backends/pod/PodBackend.ts"
 import { type BackendError, ConfigurationInvalid, fail } from "../../../domain/JobError.ts"
 import * as Forwarder from "./Forwarder.ts"
+import * as HookBackend from "./HookBackend.ts"
 import * as HookConfig from "./HookConfig.ts"
 import * as HookInput from "./HookInput.ts"
 import type { HookProcess } from "./HookMain.ts"
@@ -75,7 +75,7 @@ const execute = Effect.fnUntraced(function* (
       yield* Forwarder.stopIn(PodSettings.stateDirectoryOf(config))
       yield* HookResponse.removeUnfinished(input.responseFile)
       const runner = Option.isSome(state) ? state.value.runner : (yield* RunnerPod.look(config, env)).facts
-      const backend = yield* PodBackend.make({
+      const backend = yield* HookBackend.make(config, runner, {
         namespace: config.namespace,
         ownerLabel: HookNames.ownerLabel,
         vigilance: "on-demand",
@@ -103,7 +103,7 @@ const execute = Effect.fnUntraced(function* (
               externals: PodSettings.externalsIn(config, state.runner, PodSettings.externalsOf(config))
             })
       const settings = yield* PodSettings.make(config, state.runner, host.arch, PodSettings.externalsOf(config))
-      const backend = yield* PodBackend.make(settings.options)
+      const backend = yield* HookBackend.make(config, state.runner, settings.options)
       return yield* Effect.ensuring(
         runStep(backend, state, step, hook),
         Effect.suspend(() => Effect.forEach(settings.warnings, (text) => hook.say("warn", text), { discard: true }))

@@ -23,15 +23,20 @@ export const externalsOf = ({ paths }: HookConfig, mounts: ReadonlyArray<HookMou
 
 /** Where pods find them: on the claim, if it has them anyway or they can be copied to it, else in a volume. */
 export const externalsIn = (config: HookConfig, { claim }: RunnerFacts, own: string): string => {
+  // What the template has at their place counts; else they are copied.
+  if (claim === undefined && config.backend === "kro") return own
   if (claim === undefined) return Externals.volumeName
   return isWithin(own, claim.root) ? own : `${config.paths.work}/externals`
 }
 
 /** How files get into pods. */
-export const sharingOf = (config: HookConfig, { claim }: RunnerFacts): Sharing => ({
-  ...(claim ?? Returned.sharing(config, config.paths)),
-  stateDirectory: stateDirectoryOf(config)
-})
+export const sharingOf = (config: HookConfig, { claim }: RunnerFacts): Sharing => {
+  const stateDirectory = stateDirectoryOf(config)
+  if (claim !== undefined) return { ...claim, stateDirectory }
+  const copied = Returned.sharing(config, config.paths)
+  const alpine = Externals.alpineIn(externalsOf(config))
+  return { ...copied, excluded: [...(copied.excluded ?? []), ...alpine], stateDirectory }
+}
 
 /** What hook calls of one job keep for each other beside the state that the runner hands on. */
 export const stateDirectoryOf = ({ paths }: HookConfig): string => `${paths.work}/.jobscope`

@@ -8,7 +8,6 @@ import type * as Scope from "effect/Scope"
 import * as BackendErrors from "../../../backends/kubernetes/BackendErrors.ts"
 import { KubeClient } from "../../../backends/kubernetes/KubeClient.ts"
 import * as KubeResource from "../../../backends/kubernetes/KubeResource.ts"
-import * as PodBackend from "../../../backends/pod/PodBackend.ts"
 import { Port } from "../../../domain/Container.ts"
 import type { JobSpec } from "../../../domain/Job.ts"
 import type { JobBackend } from "../../../domain/JobBackend.ts"
@@ -16,6 +15,7 @@ import { BackendError, fail, StorageFailed, TimedOut } from "../../../domain/Job
 import { JobEvents } from "../../../domain/JobEvent.ts"
 import * as Externals from "./Externals.ts"
 import * as Forwarder from "./Forwarder.ts"
+import * as HookBackend from "./HookBackend.ts"
 import type { HookConfig } from "./HookConfig.ts"
 import type { HookInput } from "./HookInput.ts"
 import type { HookProcess } from "./HookMain.ts"
@@ -61,7 +61,7 @@ export const prepareJob = Effect.fnUntraced(function* (
   const musl = host.arch === "arm64" && config.muslNodeImage !== undefined
   // What an init container works on must be there before it starts.
   if (musl) yield* bring("glibc")
-  const backend = yield* PodBackend.make(settings.options)
+  const backend = yield* HookBackend.make(config, runner, settings.options)
   const { facts, handle } = yield* Effect.scoped(
     Effect.gen(function* () {
       const [environment] = yield* Effect.all([provision(backend, mapped.spec), musl ? Effect.void : bring("glibc")], {

@@ -64,7 +64,8 @@ export const factsOf = (pod: PodManifest | undefined, config: HookConfig, env: E
     )
   }
   const node = pod?.spec?.nodeName
-  const claim = config.sharing === "copy" ? undefined : claimOf(pod, config, env)
+  const sharing = config.sharing ?? (config.backend === "kro" ? "copy" : "auto")
+  const claim = sharing === "copy" ? undefined : claimOf(pod, config, env)
   if (claim === undefined && config.sharing === "claim") {
     warnings.push(`JOBSCOPE_SHARING is claim, but ${config.paths.work} is on no claim: files are copied.`)
   }
