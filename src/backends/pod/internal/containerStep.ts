@@ -181,7 +181,7 @@ export const startContainerStep = Effect.fnUntraced(function* (given: Setting, a
       Deferred.doneUnsafe(exit, result)
     })
   yield* Effect.forkScoped(
-    Effect.catch(files.handOver(started, waiting), (error) =>
+    Effect.catch(files.handOver, (error) =>
       // It would wait for ever.
       Effect.andThen(finish(Exit.fail(error)), remove(false))
     )

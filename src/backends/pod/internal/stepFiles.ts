@@ -3,7 +3,6 @@ import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import * as Effect from "effect/Effect"
-import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { BackendError, fail, StorageFailed, Unsupported } from "../../../domain/JobError.ts"
 import type { ContainerStep } from "../../../domain/Step.ts"
@@ -50,8 +49,8 @@ export interface StepFiles extends FilesFor {
   readonly beside: ReadonlyArray<Container>
   /** Once the pod is created. */
   readonly bring: (pod: PodManifest, waiting: Waiting) => Effect.Effect<void, BackendError>
-  /** Once the pod runs: ends when all late files are there, which is never if nobody asks for them. */
-  readonly handOver: (pod: PodManifest, waiting: Waiting) => Effect.Effect<void, BackendError>
+  /** What this process has to do once the pod runs: ends when all late files are there, which is never if nobody asks for them. */
+  readonly handOver: Effect.Effect<void, BackendError>
   /** Once the step's container has ended. */
   readonly fetch: Effect.Effect<void, BackendError>
   readonly collected: Effect.Effect<ReadonlyMap<string, string>, BackendError>
@@ -117,7 +116,9 @@ const throughClaim = Effect.fnUntraced(function* (
     before: [],
     beside: [],
     bring: () => Effect.void,
-    handOver: () => Effect.forEach(asked, ({ directory, late }) => writeLate(directory, late), { discard: true }),
+    handOver: Effect.suspend(() =>
+      Effect.forEach(asked, ({ directory, late }) => writeLate(directory, late), { discard: true })
+    ),
     fetch: Effect.void,
     collected: Effect.sync(() => readCollected(step, directory))
   }
@@ -282,31 +283,10 @@ const byTravel = Effect.fnUntraced(function* (
           ({ content, name }) =>
             `printf '%s' ${quote(content)} >${filesDirectory}/${quote(name)} && chmod 666 ${filesDirectory}/${quote(name)}`
         ),
+        ...brought.flatMap(({ late }) => (late === undefined ? [] : keepLate(late))),
         `: >${stateDirectory}/go`
       ].join("\n")
     )
-  })
-
-  /** In a container of ours, whose processes the step does not see. What connects to it may break while a build runs. */
-  const handOver: StepFiles["handOver"] = Effect.fnUntraced(function* (pod, waiting) {
-    for (const { late, volume } of brought) {
-      if (late === undefined) continue
-      const directory = `${broughtDirectory}/${volume}`
-      yield* awaitPod({ ...waiting, pod, enough: (now) => isRunning(now, sender) })
-      const given = yield* Effect.retry(script(sender, lateScript(directory, late)), {
-        while: (error) => error.retryable,
-        schedule: Schedule.spaced("1 second")
-      })
-      if (given.exitCode !== 0) {
-        return yield* fail(
-          new StorageFailed({
-            operation: "handing over the step's variables",
-            detail: given.stderr.trim() || `exit code ${given.exitCode}`,
-            transient: false
-          })
-        )
-      }
-    }
   })
 
   const fetch = Effect.gen(function* () {
@@ -363,10 +343,14 @@ const byTravel = Effect.fnUntraced(function* (
       return [helper(receiver, `until [ -e ${stateDirectory}/go ]; do sleep 0.05 2>/dev/null || sleep 1; done`)]
     },
     get beside() {
-      return [helper(sender, "trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done")]
+      const late = brought.flatMap(({ late, volume }) =>
+        late === undefined ? [] : [giveLate(`${broughtDirectory}/${volume}`, late)]
+      )
+      return [helper(sender, ["trap 'exit 0' TERM", ...late, "while :; do sleep 3600 & wait $!; done"].join("\n"))]
     },
     bring,
-    handOver,
+    // A container of the pod does it, whatever becomes of this process.
+    handOver: Effect.void,
     fetch,
     collected: Effect.sync(() => collected)
   }
@@ -379,20 +363,23 @@ const initIsRunning = (pod: PodManifest, name: string) =>
   pod.status?.initContainerStatuses?.some((status) => status.name === name && status.state?.running !== undefined) ===
   true
 
-const isRunning = (pod: PodManifest, name: string) =>
-  pod.status?.containerStatuses?.some((status) => status.name === name && status.state?.running !== undefined) === true
+/** Where a container of ours keeps late files: no other container mounts it. */
+const keptDirectory = `${stateDirectory}/kept`
 
-/** A second time, after a connection that broke, it gives nothing that was given. */
-const lateScript = (directory: string, { files, sign }: LateFiles): string =>
-  [
-    `cd ${quote(directory)} || exit`,
-    `until [ -e ${quote(sign)} ]; do sleep 0.05 2>/dev/null || sleep 1; done`,
-    ...files.map(({ path, text }) => {
-      const [name, unfinished] = [quote(path), quote(`${path}.new`)]
-      const write = `(umask 022; set -C; printf '%s' ${quote(text)} >${unfinished}) && mv ${unfinished} ${name}`
-      return `[ -e ${quote(`${path}.given`)} ] || { ${write} && : >${quote(`${path}.given`)}; } || exit`
-    })
-  ].join("\n")
+/** What hands them over, beside what else the container does. */
+const giveLate = (directory: string, { files, sign }: LateFiles): string => {
+  const given = files.map(({ path }, index) => {
+    const [kept, unfinished] = [`${keptDirectory}/${index}`, quote(`${directory}/${path}.new`)]
+    return `cat ${kept} >${unfinished} && mv ${unfinished} ${quote(`${directory}/${path}`)} && rm ${kept}`
+  })
+  const asked = quote(`${directory}/${sign}`)
+  return `(umask 022; until [ -e ${asked} ]; do sleep 0.05 2>/dev/null || sleep 1; done; ${given.join("; ")}) &`
+}
+
+const keepLate = ({ files }: LateFiles): ReadonlyArray<string> => [
+  `mkdir -p ${keptDirectory}`,
+  ...files.map(({ text }, index) => `printf '%s' ${quote(text)} >${keptDirectory}/${index}`)
+]
 
 const mainHasBegun = (pod: PodManifest) =>
   pod.status?.containerStatuses?.some(
