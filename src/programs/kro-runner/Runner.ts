@@ -4,11 +4,13 @@
 import { createHash } from "node:crypto"
 import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as KroBackend from "../../backends/kro/KroBackend.ts"
 import * as KroNames from "../../backends/kro/KroNames.ts"
@@ -94,7 +96,7 @@ export const run = Effect.fnUntraced(function* (
       "ARC sets it in a container with the name runner; give the container that name."
     )
   }
-  const pod = yield* RunnerPod.read(kube, settings.namespace ?? kube.namespace, runnerName)
+  const pod = yield* patiently(settings, RunnerPod.read(kube, settings.namespace ?? kube.namespace, runnerName))
   found(pod)
   const selector = selectorOf(settings, pod)
   if (selector === undefined) {
@@ -218,6 +220,21 @@ const tailOf = (rgd: Rgd.ResourceGraphDefinition): { readonly container: string 
   )
   return { container: work.container ?? names.find((name) => name === "runner") ?? names[0] }
 }
+
+/** An API server that is away when a runner starts comes back; one that is not there never does. */
+const patiently = <A>(
+  { provisionTimeout }: Settings,
+  effect: Effect.Effect<A, JobError.BackendError>
+): Effect.Effect<A, JobError.BackendError> =>
+  Effect.retry(
+    Effect.tapError(effect, (error) => (error.reason.retryable ? Effect.logWarning(error.message) : Effect.void)),
+    {
+      while: (error) => error.reason.retryable,
+      schedule: Schedule.spaced("1 second").pipe(
+        Schedule.while(({ elapsed }) => elapsed < Math.min(60_000, Duration.toMillis(provisionTimeout)))
+      )
+    }
+  )
 
 /** Where interruption is off, time-outs are, too: hence a fiber of its own. */
 const inTime = <A>(effect: Effect.Effect<A>): Effect.Effect<A | undefined> =>

@@ -59,6 +59,14 @@ export type Action =
       readonly after?: Duration.Input | undefined
       readonly how: "reset" | "close" | "silent"
     }
+  /** Of a watch: what it tells, and how it ends. */
+  | {
+      readonly _tag: "Watch"
+      readonly endAfter?: number | undefined
+      readonly how: "close" | "expired"
+      readonly repeats?: number | undefined
+      readonly delay?: Duration.Input | undefined
+    }
   /** Reads the request, and does nothing for ever. */
   | { readonly _tag: "Silence" }
   /** Ends the connection without an answer; nothing is done. */
@@ -91,6 +99,19 @@ export const cut = (options: {
   readonly after?: Duration.Input
   readonly how?: "reset" | "close" | "silent"
 }): Action => ({ _tag: "Cut", how: "reset", ...options })
+
+/**
+ * A watch that ends after so many events, in order or because its version has expired; that tells each so often; or each so much later, and
+ * one after the other.
+ *
+ * @category constructors
+ */
+export const watch = (options: {
+  readonly endAfter?: number
+  readonly how?: "close" | "expired"
+  readonly repeats?: number
+  readonly delay?: Duration.Input
+}): Action => ({ _tag: "Watch", how: "close", ...options })
 
 /** @category constructors */
 export const silence: Action = { _tag: "Silence" }

@@ -10,7 +10,8 @@
  * **Details**
  *
  * - Objects: pods, secrets, config maps, events, claims, namespaces, service accounts, roles and bindings, jobs (stored only): with uids,
- *   versions, selectors, pages, preconditions, owners and garbage collection, quotas, watches with bookmarks and 410.
+ *   versions, selectors, pages, preconditions, finalizers, owners and garbage collection, quotas, watches with bookmarks and 410. Custom
+ *   resources by `kinds`; nothing happens to a pod with a `schedulerName`: a test can play their controller, and its kubelet.
  * - Pods run for real: init containers, sidecars, probes, variables, volumes, restarts, graceful ends; exec and logs are theirs. Each
  *   container has a mount and a process namespace: programs and libraries are this machine's, read only, all else is its own.
  * - Rights are rules by token, or Roles and RoleBindings. `requests` tells every call, for budgets.
@@ -57,7 +58,7 @@ import { type SeenRequest, serveApi } from "./internal/apiServer.ts"
 import { reconcile } from "./internal/controllers.ts"
 import { makeFaults } from "./internal/faults.ts"
 import type { KubeObject } from "./internal/KubeObject.ts"
-import { events, type Kind, kinds, namespaces, pods, serviceAccounts } from "./internal/kinds.ts"
+import { builtIn, events, type Kind, namespaces, pods, serviceAccounts } from "./internal/kinds.ts"
 import { kubeconfigOf } from "./internal/kubeconfigText.ts"
 import { makeKubelet } from "./internal/kubelet.ts"
 import * as Namespaces from "./internal/namespaces.ts"
@@ -66,12 +67,15 @@ import { makeObjectStore } from "./internal/objectStore.ts"
 import { makeUsers } from "./internal/users.ts"
 
 export type { SeenRequest } from "./internal/apiServer.ts"
+export type { Kind } from "./internal/kinds.ts"
 export type { Quota } from "./internal/objectCalls.ts"
 
 /** @category options */
 export interface Options {
   /** What calls without a namespace go to; it exists. Default `default`. */
   readonly namespace?: string | undefined
+  /** Of custom resources, each with a status of its own. Who plays their controller is the test. */
+  readonly kinds?: ReadonlyArray<Kind> | undefined
   /** Added to `FakeImage.defaults`. */
   readonly images?: FakeImage.FakeImages | undefined
   /** Directories of this machine that are the content of claims, by the claim's name. Default: new ones. */
@@ -194,7 +198,7 @@ const build = Effect.fnUntraced(function* (options: Options, clock: Clock.Clock)
   const prefix = `${Math.floor(random() * 2 ** 32)
     .toString(16)
     .padStart(8, "0")}-0000-4000-8000`
-  const store = makeObjectStore(clock, prefix)
+  const store = makeObjectStore(clock, prefix, [...builtIn, ...(options.kinds ?? [])])
   const users = makeUsers(store, random)
   const faults = makeFaults(() => chance.nextDoubleUnsafe())
   const quotas: Array<Quota> = []
@@ -302,7 +306,7 @@ const build = Effect.fnUntraced(function* (options: Options, clock: Clock.Clock)
       }),
     claimDirectory,
     left: Effect.sync(() =>
-      kinds.flatMap((kind) =>
+      store.kinds.flatMap((kind) =>
         store
           .list(kind, undefined)
           .filter((object) => !isEverywhere(kind, object))

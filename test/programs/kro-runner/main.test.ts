@@ -62,6 +62,7 @@ describe("kro-runner, as a process", () => {
     const server = "127.0.0.1:1 cannot be reached"
     const ended = await run([], {
       KAR_CLEANUP_TIMEOUT: "soon",
+      KAR_PROVISION_TIMEOUT: "1ms",
       KUBECONFIG: join(import.meta.dirname, "fixtures/kubeconfig.yaml")
     })
     assert.match(ended.stderr, /WARN {2}KAR_CLEANUP_TIMEOUT is no duration .*; it is 5m0s/)

@@ -236,6 +236,87 @@ describe("faults of a fake cluster", () => {
   )
 })
 
+describe("custom resources of a fake cluster", () => {
+  const kind = { group: "acme.io", version: "v1beta1", plural: "boxes", kind: "Box", namespaced: true }
+  const boxes = KubeResource.make<{ readonly spec?: object; readonly status?: object }>(kind)
+
+  test(
+    "are discovered, have a status of their own, and are left like others",
+    () =>
+      Effect.gen(function* () {
+        const kubernetes = yield* Fake
+        const kube = yield* KubeClient.KubeClient
+        const group = KubeResource.make<object>({ group: "acme.io", version: "v1beta1", plural: "", namespaced: false })
+        const found = yield* kube.request({ verb: "get", resource: group })
+        assert.deepInclude(found, {
+          groupVersion: "acme.io/v1beta1",
+          resources: [{ name: "boxes", kind: "Box", namespaced: true }]
+        })
+        yield* kube.request({ verb: "create", resource: boxes, body: { metadata: { name: "b" }, spec: { size: 1 } } })
+        const status = { ...boxes, subresource: "status" }
+        yield* kube.request({ verb: "patch", resource: status, name: "b", body: { spec: {}, status: { full: true } } })
+        yield* kube.request({ verb: "patch", resource: boxes, name: "b", body: { spec: { size: 2 }, status: {} } })
+        const box = yield* kube.request({ verb: "get", resource: boxes, name: "b" })
+        assert.deepStrictEqual([box.spec, box.status], [{ size: 2 }, { full: true }])
+        assert.deepStrictEqual(yield* kubernetes.left, ["boxes default/b"])
+      }),
+    { kinds: [kind] }
+  )
+
+  test("are unknown where they are not set up", () =>
+    Effect.gen(function* () {
+      const kube = yield* KubeClient.KubeClient
+      const error = yield* Effect.flip(kube.list({ resource: boxes }))
+      assert.strictEqual(error.reason._tag, "NotFound")
+    }))
+})
+
+describe("a faulty watch of a fake cluster", () => {
+  const names = Effect.fnUntraced(function* (action: FakeFault.Action, count: number) {
+    const kubernetes = yield* Fake
+    const kube = yield* KubeClient.KubeClient
+    yield* kubernetes.inject({ match: { verb: "watch" }, action })
+    const secrets = KubeResource.secrets
+    const told = yield* kube.watch({ resource: secrets }).pipe(
+      Stream.filter((event) => event._tag !== "Synced"),
+      Stream.map((event) => event.object.metadata?.name ?? ""),
+      Stream.take(count),
+      Stream.runCollect,
+      Effect.forkScoped
+    )
+    yield* eventually("it watches")(Effect.sync(() => kubernetes.requests.some(({ verb }) => verb === "watch")))
+    for (let at = 0; at < count; at++) {
+      yield* kube.request({ verb: "create", resource: secrets, body: { metadata: { name: `s${at}` } } })
+    }
+    return {
+      told: yield* Fiber.join(told),
+      watches: kubernetes.requests.filter(({ verb }) => verb === "watch").length,
+      lists: kubernetes.requests.filter(({ verb }) => verb === "list").length
+    }
+  })
+  const all = ["s0", "s1", "s2", "s3"]
+
+  test("ends after some events", () =>
+    Effect.gen(function* () {
+      const { lists, told, watches } = yield* names(FakeFault.watch({ endAfter: 2 }), 4)
+      assert.deepStrictEqual(told, all)
+      assert.deepStrictEqual([lists, watches >= 2], [1, true])
+    }))
+
+  test("expires after some events", () =>
+    Effect.gen(function* () {
+      const { lists, told } = yield* names(FakeFault.watch({ endAfter: 2, how: "expired" }), 4)
+      assert.deepStrictEqual(told, all)
+      assert.isAtLeast(lists, 2)
+    }))
+
+  test("tells each event again, and late", () =>
+    Effect.gen(function* () {
+      const { told } = yield* names(FakeFault.watch({ repeats: 2, delay: "20 millis" }), 4)
+      assert.deepStrictEqual(told, all)
+    }))
+})
+
 describe.skipIf(FakeKubernetes.unsupported() !== undefined)("the node of a fake cluster", () => {
   const sleeper = (name: string, more: object = {}) =>
     createPod(name, { containers: [shell("exec sleep 1000")], ...more })

@@ -13,6 +13,7 @@ const configMaps = KubeResource.make<{
     readonly uid: string
     readonly resourceVersion: string
     readonly labels?: Readonly<Record<string, string>>
+    readonly deletionTimestamp?: string
   }
   readonly data?: Readonly<Record<string, string>>
 }>({ plural: "configmaps" })
@@ -42,6 +43,28 @@ export const objects = (it: Register): void => {
       const missing = yield* reasonOf(get)
       assert.strictEqual(missing.tag, "NotFound")
       assert.include(missing.message, 'configmaps "life" not found')
+    }))
+
+  it("stay until their last finalizer is gone", () =>
+    Effect.gen(function* () {
+      const kube = yield* KubeClient.KubeClient
+      yield* createMap("kept", { finalizers: ["acme.io/one", "acme.io/two"] })
+      const get = kube.request({ verb: "get", resource: configMaps, name: "kept" })
+      const hold = (finalizers: ReadonlyArray<string> | null) =>
+        kube.request({ verb: "patch", resource: configMaps, name: "kept", body: { metadata: { finalizers } } })
+      yield* kube.request({ verb: "delete", resource: configMaps, name: "kept" })
+      yield* hold(["acme.io/two"])
+      assert.isDefined((yield* get).metadata.deletionTimestamp)
+      assert.strictEqual((yield* reasonOf(createMap("kept"))).tag, "AlreadyExists")
+      yield* hold(null)
+      assert.strictEqual((yield* reasonOf(get)).tag, "NotFound")
+
+      const name = "kept-pod"
+      yield* createPod(name, { schedulerName: "nobody", containers: [shell("true")] }, { finalizers: ["acme.io/one"] })
+      yield* kube.request({ verb: "delete", resource: pods, name, query: { gracePeriodSeconds: 0 } })
+      assert.isDefined((yield* kube.request({ verb: "get", resource: pods, name })).metadata?.deletionTimestamp)
+      yield* kube.request({ verb: "patch", resource: pods, name, body: { metadata: { finalizers: null } } })
+      yield* gone(pods, name)
     }))
 
   it("get a name of their own after generateName", () =>

@@ -19,6 +19,7 @@ export interface Metadata {
   readonly labels?: Readonly<Record<string, string>>
   readonly annotations?: Readonly<Record<string, string>>
   readonly ownerReferences?: ReadonlyArray<OwnerReference>
+  readonly finalizers?: ReadonlyArray<string>
 }
 
 export interface KubeObject {

@@ -1,6 +1,6 @@
 /** A request, understood: which verb on what. */
 import type { IncomingMessage } from "node:http"
-import { type Kind, kinds } from "./kinds.ts"
+import { apiVersionOf, builtIn, type Kind } from "./kinds.ts"
 import { badRequest, failure, type Status, unknownPath } from "./Status.ts"
 
 export interface ApiCall {
@@ -21,7 +21,24 @@ const subresources = new Map([
   ["namespaces", ["status"]]
 ])
 
-export const parseCall = (request: IncomingMessage): ApiCall | Status => {
+/** Kinds of custom resources have a status, and nothing else. */
+const hasSubresource = (kind: Kind, subresource: string) =>
+  (subresources.get(kind.plural) ?? (builtIn.includes(kind) ? [] : ["status"])).includes(subresource)
+
+/** What there is of a group and version, where the path asks for that. */
+export const discoveryAt = (path: string, kinds: ReadonlyArray<Kind>): object | undefined => {
+  const groupVersion = /^\/apis?\/([^?]+?)\/?(?:\?.*)?$/.exec(path)?.[1]
+  const found = kinds.filter((kind) => apiVersionOf(kind) === groupVersion)
+  if (found.length === 0) return undefined
+  return {
+    kind: "APIResourceList",
+    apiVersion: "v1",
+    groupVersion,
+    resources: found.map(({ kind, namespaced, plural }) => ({ name: plural, kind, namespaced }))
+  }
+}
+
+export const parseCall = (request: IncomingMessage, kinds: ReadonlyArray<Kind>): ApiCall | Status => {
   const url = new URL(request.url ?? "/", "http://api")
   const parts = url.pathname
     .split("/")
@@ -36,7 +53,7 @@ export const parseCall = (request: IncomingMessage): ApiCall | Status => {
   const [plural, name, subresource, ...more] = inNamespace ? rest.slice(2) : rest
   const kind = kinds.find((one) => one.group === group && one.version === version && one.plural === plural)
   if (kind === undefined || more.length > 0) return unknownPath
-  if (subresource !== undefined && subresources.get(kind.plural)?.includes(subresource) !== true) return unknownPath
+  if (subresource !== undefined && !hasSubresource(kind, subresource)) return unknownPath
   if (kind.namespaced && name !== undefined && !inNamespace) return unknownPath
   const verb = verbOf(request.method ?? "GET", name, subresource, url.searchParams)
   if (verb === undefined) {

@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
 import type { Fault } from "../FakeFault.ts"
-import { type ApiCall, parseCall } from "./apiCall.ts"
+import { type ApiCall, discoveryAt, parseCall } from "./apiCall.ts"
 import { reportingDefects } from "./defects.ts"
 import { serveExec } from "./execCall.ts"
 import { breakSocket, limitSocket, type makeFaults } from "./faults.ts"
@@ -67,7 +67,7 @@ export const serveApi = Effect.fnUntraced(function* (
 
   /** Who calls what, or the refusal; and the fault that hits it. */
   const enter = (request: Http.IncomingMessage): Entered => {
-    const call = parseCall(request)
+    const call = parseCall(request, store.kinds)
     const user = users.withToken(request.headers.authorization)
     const facts =
       "code" in call
@@ -92,7 +92,10 @@ export const serveApi = Effect.fnUntraced(function* (
       if (one !== undefined) options.seen[index] = { ...one, status }
     }
     if (user === undefined) return { told, fault, refusal: Status.unauthorized }
-    if ("code" in call) return { told, fault, refusal: call }
+    if ("code" in call) {
+      const discovery = discoveryAt(request.url ?? "", store.kinds)
+      return discovery === undefined ? { told, fault, refusal: call } : { told, fault, discovery }
+    }
     const refusal =
       users.refusal(user, call) ??
       // A GET that makes something happen; so since Kubernetes 1.35.
@@ -124,10 +127,11 @@ export const serveApi = Effect.fnUntraced(function* (
     }
     const refuse = (status: Status.Status) => answer({ code: status.code, body: status })
     if (!(yield* struck(fault, request.socket, answer))) return
+    if (entered.discovery !== undefined) return answer({ code: 200, body: entered.discovery })
     if (call === undefined) return refuse(refusal ?? Status.unknownPath)
     if (call.verb === "watch") {
       told(200)
-      return yield* serveWatch(store, call, response, options, refuse)
+      return yield* serveWatch(store, call, response, options, refuse, fault?.action)
     }
     if (call.resource === "pods/log") {
       const found = reach(call)
@@ -213,6 +217,8 @@ interface Entered {
   readonly call?: ApiCall
   readonly user?: User
   readonly refusal?: Status.Status
+  /** In place of a call: what a group and version has. */
+  readonly discovery?: object
 }
 
 /** Does what the fault wants, and says whether the request is served then. */
@@ -224,6 +230,7 @@ const struck = Effect.fnUntraced(function* (
   const action = fault?.action
   switch (action?._tag) {
     case undefined:
+    case "Watch":
       return true
     case "Delay":
       yield* Effect.sleep(action.duration)

@@ -1,7 +1,7 @@
 /** What a cluster does by itself: it removes what lost its owner, and empties namespaces that end. */
 
 import type { KubeObject } from "./KubeObject.ts"
-import { type Kind, kinds, namespaces } from "./kinds.ts"
+import { type Kind, namespaces } from "./kinds.ts"
 import type { Change, ObjectStore } from "./objectStore.ts"
 
 /** Reacts to one change; changes that this makes come back as changes of their own. */
@@ -33,7 +33,7 @@ const finish = (store: ObjectStore, name: string): void => {
 }
 
 const everything = (store: ObjectStore): ReadonlyArray<readonly [Kind, KubeObject]> =>
-  kinds.flatMap((kind) => store.list(kind, undefined).map((object) => [kind, object] as const))
+  store.kinds.flatMap((kind) => store.list(kind, undefined).map((object) => [kind, object] as const))
 
 const within = (store: ObjectStore, namespace: string) =>
   everything(store).filter(([, { metadata }]) => metadata.namespace === namespace)

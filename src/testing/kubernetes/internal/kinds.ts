@@ -1,4 +1,4 @@
-/** The kinds that the fake stores. Any other path is unknown to it, as to a cluster without that API. */
+/** The kinds that every fake stores. Any other path is unknown to it, as to a cluster without that API. */
 export interface Kind {
   readonly group: string
   readonly version: string
@@ -27,7 +27,7 @@ const rbac = "rbac.authorization.k8s.io"
 export const roles: Kind = { group: rbac, version: "v1", plural: "roles", kind: "Role", namespaced: true }
 export const roleBindings: Kind = { ...roles, plural: "rolebindings", kind: "RoleBinding" }
 
-export const kinds: ReadonlyArray<Kind> = [
+export const builtIn: ReadonlyArray<Kind> = [
   pods,
   secrets,
   configMaps,

@@ -114,6 +114,8 @@ export const makeKubelet = Effect.fnUntraced(function* (
   const onChange = ({ kind, object, type }: Change) => {
     if (kind !== pods) return
     if (type === "ADDED") {
+      // As on any cluster, nothing happens to a pod of a scheduler that is not there.
+      if ((asPod(object).spec?.schedulerName ?? "default-scheduler") !== "default-scheduler") return
       run(reportingDefects(lifeOf(asPod(object))))
       return
     }

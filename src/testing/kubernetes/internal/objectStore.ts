@@ -5,7 +5,7 @@
 import type * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import { at, type Json, type KubeObject, type Metadata } from "./KubeObject.ts"
-import { apiVersionOf, type Kind, kinds, namespaces, pods } from "./kinds.ts"
+import { apiVersionOf, type Kind, namespaces, pods } from "./kinds.ts"
 
 export interface Change {
   readonly version: number
@@ -16,6 +16,7 @@ export interface Change {
 }
 
 export interface ObjectStore {
+  readonly kinds: ReadonlyArray<Kind>
   readonly version: () => number
   /** Seconds, as the API has it. */
   readonly now: () => string
@@ -27,10 +28,11 @@ export interface ObjectStore {
   readonly create: (kind: Kind, namespace: string | undefined, name: string, body: Json) => KubeObject
   /** Gives what is stored afterwards; nothing changes, and no version is used, if it is what was there. */
   readonly update: (kind: Kind, object: KubeObject, change: Json) => KubeObject
-  /** Gone, at once. */
+  /** Gone, at once, unless a finalizer keeps it: then with the last of them. */
   readonly drop: (kind: Kind, object: KubeObject) => void
   /**
-   * Asks for the end of an object, as a delete call does: pods on a node, and namespaces, end in their own time; all else is gone at once.
+   * Asks for the end of an object, as a delete call does: pods on a node, and namespaces, end in their own time; all else is gone at once,
+   * or with its last finalizer.
    */
   readonly destroy: (kind: Kind, object: KubeObject, graceSeconds?: number) => KubeObject
   readonly since: (version: number) => ReadonlyArray<Change> | "Expired"
@@ -42,7 +44,7 @@ export interface ObjectStore {
 /** As many changes as are kept; a real server keeps some minutes. */
 const kept = 5000
 
-export const makeObjectStore = (clock: Clock.Clock, uidPrefix: string): ObjectStore => {
+export const makeObjectStore = (clock: Clock.Clock, uidPrefix: string, kinds: ReadonlyArray<Kind>): ObjectStore => {
   const objects = new Map<string, Map<string, KubeObject>>(kinds.map((kind) => [keyOfKind(kind), new Map()]))
   const uids = new Map<string, KubeObject>()
   const listeners = new Set<(change: Change) => void>()
@@ -55,6 +57,7 @@ export const makeObjectStore = (clock: Clock.Clock, uidPrefix: string): ObjectSt
   const secondsFrom = (millis: number) =>
     DateTime.formatIso(DateTime.makeUnsafe(clock.currentTimeMillisUnsafe() + millis)).replace(/\.\d+Z$/, "Z")
   const now = () => secondsFrom(0)
+  const ending = (grace: number) => ({ deletionTimestamp: secondsFrom(grace * 1000) })
 
   const tell = (type: Change["type"], kind: Kind, object: KubeObject, before: KubeObject | undefined) => {
     const change = { version, type, kind, object, before }
@@ -74,6 +77,7 @@ export const makeObjectStore = (clock: Clock.Clock, uidPrefix: string): ObjectSt
   }
 
   const store: ObjectStore = {
+    kinds,
     version: () => version,
     now,
     get: (kind, namespace, name) => tableOf(kind).get(keyOf(kind.namespaced ? namespace : undefined, name)),
@@ -100,12 +104,18 @@ export const makeObjectStore = (clock: Clock.Clock, uidPrefix: string): ObjectSt
       const changed = { ...object, ...change }
       if (JSON.stringify(changed) === JSON.stringify(object)) return object
       const metadata: Metadata = { ...changed.metadata, resourceVersion: String(++version) }
-      return put("MODIFIED", kind, { ...changed, metadata }, object)
+      const stored = put("MODIFIED", kind, { ...changed, metadata }, object)
+      if (isKept(object) && !isKept(stored) && isOver(kind, stored)) store.drop(kind, stored)
+      return stored
     },
     drop: (kind, object) => {
       const { name, namespace, uid } = object.metadata
       const stored = tableOf(kind).get(keyOf(namespace, name))
       if (stored?.metadata.uid !== uid) return
+      if (isKept(stored)) {
+        store.update(kind, stored, { metadata: { ...stored.metadata, ...ending(0), deletionGracePeriodSeconds: 0 } })
+        return
+      }
       tableOf(kind).delete(keyOf(namespace, name))
       uids.delete(uid)
       const metadata: Metadata = { ...stored.metadata, resourceVersion: String(++version) }
@@ -116,14 +126,14 @@ export const makeObjectStore = (clock: Clock.Clock, uidPrefix: string): ObjectSt
       const grace = graceSeconds ?? Number(at(object, "spec", "terminationGracePeriodSeconds") ?? 0)
       if (!lingers || (kind === pods && grace === 0)) {
         store.drop(kind, object)
-        return object
+        return store.withUid(object.metadata.uid) ?? object
       }
       const { deletionGracePeriodSeconds: before = Number.POSITIVE_INFINITY, deletionTimestamp } = object.metadata
       if (deletionTimestamp !== undefined && before <= grace) return object
       return store.update(kind, object, {
         metadata: {
           ...object.metadata,
-          deletionTimestamp: secondsFrom(grace * 1000),
+          ...ending(grace),
           deletionGracePeriodSeconds: grace
         },
         ...(kind === namespaces ? { status: { phase: "Terminating" } } : {})
@@ -141,6 +151,12 @@ export const makeObjectStore = (clock: Clock.Clock, uidPrefix: string): ObjectSt
   }
   return store
 }
+
+const isKept = ({ metadata }: KubeObject) => (metadata.finalizers ?? []).length > 0
+
+/** Nothing but a finalizer has kept it: no containers that end in their own time, no content. */
+const isOver = (kind: Kind, { metadata }: KubeObject) =>
+  metadata.deletionTimestamp !== undefined && (kind !== pods || metadata.deletionGracePeriodSeconds === 0)
 
 const keyOfKind = ({ group, plural }: Kind) => `${group}/${plural}`
 

@@ -2,6 +2,8 @@
 import type { ServerResponse } from "node:http"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Queue from "effect/Queue"
+import type { Action } from "../FakeFault.ts"
 import type { ApiCall } from "./apiCall.ts"
 import { isTrue } from "./apiCall.ts"
 import { apiVersionOf } from "./kinds.ts"
@@ -20,12 +22,15 @@ export const serveWatch = Effect.fnUntraced(function* (
   call: ApiCall,
   response: ServerResponse,
   settings: WatchSettings,
-  refuse: (status: Status.Status) => void
+  refuse: (status: Status.Status) => void,
+  fault?: Action
 ) {
   const select = selectorOf(call)
   if (typeof select === "string") return refuse(Status.badRequest(select))
   const asked = call.query.get("resourceVersion") ?? ""
-  const send = (type: string, object: unknown) => response.write(`${JSON.stringify({ type, object })}\n`)
+  const write = (type: string, object: unknown) => response.write(`${JSON.stringify({ type, object })}\n`)
+  const faulty = fault?._tag === "Watch" ? yield* tellFaultily(fault, store, write) : undefined
+  const send = faulty?.send ?? write
   const tell = ({ before, kind, object, type }: Change) => {
     if (kind !== call.kind || (call.namespace !== undefined && object.metadata.namespace !== call.namespace)) return
     const was = before !== undefined && select(before)
@@ -66,6 +71,25 @@ export const serveWatch = Effect.fnUntraced(function* (
       })
     )
   )
-  yield* Effect.timeoutOption(follow, Duration.seconds(Number(call.query.get("timeoutSeconds") ?? 1800)))
+  const told = faulty === undefined ? follow : Effect.raceFirst(follow, faulty.end)
+  yield* Effect.timeoutOption(told, Duration.seconds(Number(call.query.get("timeoutSeconds") ?? 1800)))
   response.end()
+})
+
+/** Events as a fault wants them; `end` completes when it wants the end. */
+const tellFaultily = Effect.fnUntraced(function* (
+  { delay = 0, endAfter = Number.POSITIVE_INFINITY, how, repeats = 1 }: Extract<Action, { readonly _tag: "Watch" }>,
+  store: ObjectStore,
+  write: (type: string, object: unknown) => void
+) {
+  const queue = yield* Queue.unbounded<readonly [type: string, object: unknown]>()
+  const end = Effect.gen(function* () {
+    for (let told = 0; told < endAfter; told++) {
+      const [type, object] = yield* Queue.take(queue)
+      yield* Effect.sleep(delay)
+      for (let time = 0; time < repeats; time++) write(type, object)
+    }
+    if (how === "expired") write("ERROR", Status.expired(`too old resource version: 1 (${store.version()})`))
+  })
+  return { end, send: (type: string, object: unknown) => Queue.offerUnsafe(queue, [type, object]) }
 })
