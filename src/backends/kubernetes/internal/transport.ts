@@ -55,17 +55,19 @@ export const makeTransport = Effect.fnUntraced(function* (
   const url = new URL(access.server)
   const secure = url.protocol === "https:"
   const options = { keepAlive: true, keepAliveMsecs: 15_000, timeout: idle, scheduling: "lifo" as const }
-  const agent = yield* Effect.acquireRelease(
-    Effect.sync(() => {
-      const made = secure ? new Https.Agent({ ...options, ...access.tls }) : new Http.Agent(options)
+  let made: Http.Agent | undefined
+  /** Made by the first call: a step through a volume has none, and TLS is a fifth of what its process would do. */
+  const agent = () => {
+    if (made === undefined) {
+      made = secure ? new Https.Agent({ ...options, ...access.tls }) : new Http.Agent(options)
       if (access.proxy !== undefined) tunnel(made, access.proxy, url, access.tls)
-      return made
-    }),
-    (agent) => Effect.sync(() => agent.destroy())
-  )
+    }
+    return made
+  }
+  yield* Effect.addFinalizer(() => Effect.sync(() => made?.destroy()))
   const failure = (cause: unknown, target: Target) => classify(cause, target, url.host, access.source)
   const webSocket = (address: string, protocols: ReadonlyArray<string>, headers: Headers) =>
-    Effect.sync(() => openWebSocket(address, protocols, { agent, headers: { ...headers } }))
+    Effect.sync(() => openWebSocket(address, protocols, { agent: agent(), headers: { ...headers } }))
 
   const open = Effect.fnUntraced(function* ({ body, headers, method, path, target }: HttpCall) {
     let read = false
@@ -73,7 +75,7 @@ export const makeTransport = Effect.fnUntraced(function* (
       Effect.sync(() =>
         (secure ? Https : Http)
           .request({
-            agent,
+            agent: agent(),
             method,
             host: url.hostname.replace(/^\[|\]$/g, ""),
             port: url.port === "" ? (secure ? 443 : 80) : url.port,

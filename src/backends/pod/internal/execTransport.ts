@@ -72,15 +72,18 @@ export const makeExecTransport = (kube: KubeClient["Service"], pod: JobPod): Ste
       const said: Array<string> = []
       const process = yield* openScript(kube, place, scriptFor())
       madeAt = yield* Clock.currentTimeMillis
-      yield* Stream.runForEach(process.output, ({ bytes, stream }) => {
+      yield* Stream.runForEachWhile(process.output, ({ bytes, stream }) => {
         const own = stream === "stdout" ? reader.push(bytes) : bytes
         if (stream === "stderr" && !reader.started) said.push(Buffer.from(bytes).toString("utf8"))
         if (reader.started) Deferred.doneUnsafe(started, Effect.void)
-        if (own.length === 0 || (stream === "stderr" && !reader.started)) return Effect.void
+        // Of two streams the other may still be on its way.
+        const goOn = reader.trailer === undefined || !request.merged
+        if (own.length === 0 || (stream === "stderr" && !reader.started)) return Effect.succeed(goOn)
         received[stream] += own.length
-        return Queue.offer(queue, { stream, bytes: own })
+        return Effect.as(Queue.offer(queue, { stream, bytes: own }), goOn)
       })
-      const code = yield* process.exitCode
+      // What the trailer says is all there is: nothing of the follower's own end is waited for.
+      const code = reader.trailer === undefined ? yield* process.exitCode : 0
       return { trailer: reader.trailer, code, said: said.join("").trim() }
     })
 
