@@ -228,6 +228,7 @@ if mkdir ${directory} ${directory}/files 2>/dev/null; then
     ${request.uploads.map(({ content, name }) => `printf '%s' ${quote(content)} >${quote(name)}`).join("\n    ")}
     ${request.files.map(({ content, name }) => `printf '%s' ${quote(content)} >files/${quote(name)}`).join("\n    ")}
     printf '%s' ${quote(request.main)} >main
+    ${request.returning === "" ? "" : earlier}
     printf '%s' ${quote(podScripts.run)} >run
   ) || { rm -rf ${directory}; exit ${notStarted}; }
   detached() { if command -v setsid >/dev/null 2>&1; then setsid setsid "$@"; else "$@" & fi; }
@@ -235,6 +236,9 @@ if mkdir ${directory} ${directory}/files 2>/dev/null; then
 fi
 `
 }
+
+/** What comes back is what is newer than `main`, and busybox's find compares whole seconds. */
+const earlier = 'touch -d "@$(($(date +%s) - 1))" main 2>/dev/null || :'
 
 const directoriesOf = (files: StepRequest["uploads"]): string => {
   const parents = new Set(files.map(({ name }) => name.slice(0, Math.max(1, name.lastIndexOf("/")))))
