@@ -94,6 +94,14 @@ jobs:
     assert.strictEqual(failed.code, 9, failed.stdout)
     assert.include(failed.stdout, "Dockerfile line 2: 'RUN echo doing; exit 9' ended with exit code 9.\n")
     assert.include(failed.stdout, "| afterwards\n")
+    const set = folder({
+      ...action('FROM docker.io/library/alpine:latest\nENTRYPOINT ["true"]\n'),
+      ".jobscope.yml": "builder: buildah\nbuilder-option: { build-cache-claim: layers }\n"
+    })
+    const unset = await run(["run", "ci.yml", ...inPods], at(set))
+    assert.notStrictEqual(unset.code, 0)
+    assert.include(unset.stdout + unset.stderr, "The buildah builder is chosen, and not set up")
+    assert.include(unset.stdout + unset.stderr, "Administrator: set --builder-option buildah-image.")
     const wrong = folder(action('FROM docker.io/library/alpine:latest\nCOPY nothing /\nENTRYPOINT ["true"]\n'))
     const refused = await run(["run", "ci.yml", ...inPods], at(wrong))
     assert.notStrictEqual(refused.code, 0)
