@@ -99,7 +99,9 @@ export const layer = (
       )
     case "kro":
       return Layer.unwrap(
-        Effect.map(kroOptions(values), (options) => Layer.provide(KroHosted.layer(options), kubernetes(values)))
+        Effect.map(kroOptions(values), (options) =>
+          Layer.provide(KroHosted.layer({ ...options, pod: { buildLog: "github", builder } }), kubernetes(values))
+        )
       )
   }
 }
@@ -124,7 +126,6 @@ const kroOptions = Effect.fnUntraced(function* ({
   return {
     rgd: rgd === undefined ? { labels } : { name: rgd },
     namespace,
-    values: Object.fromEntries(rgdValues),
-    pod: { buildLog: "github" }
+    values: Object.fromEntries(rgdValues)
   }
 })

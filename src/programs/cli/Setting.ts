@@ -116,6 +116,24 @@ export const pairs = (about: About): Setting<ReadonlyArray<readonly [key: string
   })
 
 /**
+ * Pairs by their keys, the last of a key, with what their values mean.
+ *
+ * @category constructors
+ */
+export const parsedPairs = <A>(
+  about: About,
+  parse: (value: string | undefined) => Result.Result<A, string>
+): Setting<Readonly<Record<string, A>>> =>
+  make(about, "pairs", (values) =>
+    Result.flatMap(pairs(about).decode(values), (found) =>
+      Result.map(
+        Result.all(found.map(([key, value]) => Result.map(parse(value), (parsed) => [key, parsed] as const))),
+        (entries): Readonly<Record<string, A>> => Object.fromEntries(entries)
+      )
+    )
+  )
+
+/**
  * The settings of a command, by the name that its handler has for them.
  *
  * @category models

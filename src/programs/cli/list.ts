@@ -15,7 +15,7 @@ import { workflowFiles } from "./internal/workflowFiles.ts"
 import * as settings from "./settings.ts"
 
 /** @category options */
-export const all = { output: settings.listOutput, workspace: settings.workspace }
+export const all = { output: settings.listOutput, workspace: settings.workspace, actions: settings.actions }
 
 /** @category commands */
 export const command = Command.make(
@@ -29,9 +29,9 @@ export const command = Command.make(
     ...flags(all)
   },
   Effect.fnUntraced(function* ({ files, ...given }) {
-    const { output, workspace } = yield* values(all, given)
+    const { actions, output, workspace } = yield* values(all, given)
     const found = yield* Effect.forEach(yield* workflowFiles(files), (path) =>
-      Effect.map(WorkflowFile.check(path, { workspace }), (checked) => workflowOf(path, checked))
+      Effect.map(WorkflowFile.check(path, { workspace, actions }), (checked) => workflowOf(path, checked))
     )
     yield* Console.log(output === "json" ? asJson(found) : found.map(asText).join("\n\n"))
   })

@@ -60,7 +60,7 @@ export const command = Command.make(
   Effect.fnUntraced(function* ({ file: named, ...given }) {
     const wanted = yield* values(all, given)
     const path = yield* workflowFile(Option.getOrUndefined(named))
-    const file = yield* WorkflowFile.read(path, { workspace: wanted.workspace })
+    const file = yield* WorkflowFile.read(path, { workspace: wanted.workspace, actions: wanted.actions })
     const options = yield* runOptions(wanted, file)
     if (file.warnings.length > 0) yield* Console.error(Diagnostic.render(file.warnings))
 

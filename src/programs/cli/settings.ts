@@ -31,6 +31,19 @@ export const workspace = Setting.text({
   fallback: "the one that the workflow file belongs to"
 })
 
+export const actions = Setting.parsedPairs(
+  {
+    name: "action",
+    metavar: "NAME=./PATH|skip",
+    description:
+      "In place of an action elsewhere, by owner/name, in which * stands for anything: an action of this repository, or skip to leave it out; may be repeated"
+  },
+  (value) => (isInPlace(value) ? Result.succeed(value) : Result.fail(`expected skip or ./path, not "${value ?? ""}"`))
+)
+
+const isInPlace = (value: string | undefined): value is "skip" | `./${string}` =>
+  value === "skip" || value?.startsWith("./") === true
+
 export const inPlace = Setting.toggle(
   { name: "in-place", description: "Let jobs work in that directory itself, and not in a copy" },
   false

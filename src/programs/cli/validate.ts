@@ -17,7 +17,7 @@ import { workflowFiles } from "./internal/workflowFiles.ts"
 import * as settings from "./settings.ts"
 
 /** @category options */
-export const all = { output: settings.validateOutput, workspace: settings.workspace }
+export const all = { output: settings.validateOutput, workspace: settings.workspace, actions: settings.actions }
 
 /** @category commands */
 export const command = Command.make(
@@ -31,10 +31,10 @@ export const command = Command.make(
     ...flags(all)
   },
   Effect.fnUntraced(function* ({ files, ...given }) {
-    const { output, workspace } = yield* values(all, given)
+    const { actions, output, workspace } = yield* values(all, given)
     const paths = yield* workflowFiles(files)
     const checked = yield* Effect.forEach(paths, (path) =>
-      Effect.map(WorkflowFile.check(path, { workspace }), ({ diagnostics }) => ({ path, diagnostics }))
+      Effect.map(WorkflowFile.check(path, { workspace, actions }), ({ diagnostics }) => ({ path, diagnostics }))
     )
     const diagnostics = checked.flatMap((each) => each.diagnostics)
     const shown = output ?? ((yield* inGithubActions) ? "github" : "text")

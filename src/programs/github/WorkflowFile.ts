@@ -18,8 +18,9 @@ import * as FileSystem from "effect/FileSystem"
 import type { PlatformError } from "effect/PlatformError"
 import { type Code, Diagnostic, hasErrors, inOrder, WorkflowInvalid } from "./Diagnostic.ts"
 import { readAction } from "./internal/readAction.ts"
+import { isCheckout } from "./internal/readSteps.ts"
 import { readWorkflow } from "./internal/readWorkflow.ts"
-import { makeSource, type Source, start } from "./internal/source.ts"
+import { type ActionsInPlace, makeSource, type Source, start } from "./internal/source.ts"
 import type { ActionSyntax, StepSyntax, WorkflowSyntax } from "./WorkflowSyntax.ts"
 
 /** @category models */
@@ -41,6 +42,11 @@ export interface ReadOptions {
    * directory above the file that has a `.git`, else the current directory.
    */
   readonly workspace?: string | undefined
+  /**
+   * What stands in for actions elsewhere, which cannot run here: an action of the workspace, or nothing (`skip`). By `owner/name`, with a path or
+   * a `@ref` behind it or without, in which `*` stands for any text; the longest that fits counts.
+   */
+  readonly actions?: Readonly<Record<string, `./${string}` | "skip">> | undefined
 }
 
 /** Larger than any workflow; GitHub's runner reads no more of an action either. */
@@ -65,7 +71,10 @@ export const fromText = (
   text: string,
   options: ReadOptions & { readonly file?: string } = {}
 ): Effect.Effect<WorkflowFile, WorkflowInvalid, FileSystem.FileSystem> =>
-  Effect.flatMap(checkText(options.file ?? "workflow.yml", text, Path.resolve(options.workspace ?? ".")), orRefuse)
+  Effect.flatMap(
+    checkText(options.file ?? "workflow.yml", text, Path.resolve(options.workspace ?? "."), options.actions),
+    orRefuse
+  )
 
 /**
  * What came of a look at a file: for tools that show all diagnostics of many files.
@@ -90,14 +99,19 @@ export const check = Effect.fnUntraced(function* (
   const text = yield* readText(path)
   if (typeof text !== "string") return { diagnostics: [text] }
   const workspace = options.workspace === undefined ? yield* workspaceOf(path) : Path.resolve(options.workspace)
-  return yield* checkText(path, text, workspace)
+  return yield* checkText(path, text, workspace, options.actions)
 })
 
 const orRefuse = ({ diagnostics, workflow }: Checked): Effect.Effect<WorkflowFile, WorkflowInvalid> =>
   workflow === undefined ? Effect.fail(new WorkflowInvalid({ diagnostics })) : Effect.succeed(workflow)
 
-const checkText = Effect.fnUntraced(function* (file: string, text: string, workspace: string) {
-  const source = makeSource(file, text.replace(/^\uFEFF/, ""))
+const checkText = Effect.fnUntraced(function* (
+  file: string,
+  text: string,
+  workspace: string,
+  actionsInPlace: ActionsInPlace = {}
+) {
+  const source = makeSource(file, text.replace(/^\uFEFF/, ""), actionsInPlace)
   const syntax = text.length > maxBytes ? tooLarge(source, text.length) : readWorkflow(source)
   const found = [source]
   const actions = new Map<string, ActionSyntax>()
@@ -155,15 +169,15 @@ const readUsed = Effect.fnUntraced(function* (
     return refuse(
       "unsupported",
       `The action ${uses.value} cannot run here: only actions/checkout and actions of this repository can`,
-      "Put what it does into a `run` step, or into an action of this repository (./path)."
+      `Leave it out (--action ${action.repository}=skip), or put what it does into a \`run\` step or an action of this repository (--action ${action.repository}=./path).`
     )
   }
-  if (action._tag === "Docker") return
+  if (action._tag === "Docker" || action._tag === "LeftOut") return
   if (path.includes(action.path) || path.length >= mostNested) {
     return refuse("action-invalid", `Actions use each other without an end: ${[...path, action.path].join(" uses ")}`)
   }
   if (actions.has(action.path)) return
-  const loaded = yield* loadAction(workspace, action.path)
+  const loaded = yield* loadAction(workspace, action.path, source.actions)
   if (loaded === undefined) {
     return refuse(
       "action-not-found",
@@ -181,9 +195,6 @@ const readUsed = Effect.fnUntraced(function* (
     yield* readActions(nested, syntax.runs.steps)
   }
 })
-
-/** @category guards */
-export const isCheckout = (repository: string): boolean => repository.toLowerCase() === "actions/checkout"
 
 /** What of `actions/checkout` would give something else than the workspace as it is. */
 const checkCheckout = (source: Source, given: Extract<StepSyntax["does"], { readonly _tag: "Uses" }>["with"]) => {
@@ -219,13 +230,13 @@ const checkCheckout = (source: Source, given: Extract<StepSyntax["does"], { read
 const expressionSource = (part: string | { readonly source: string } | undefined): string =>
   part === undefined ? "" : typeof part === "string" ? part : part.source
 
-const loadAction = Effect.fnUntraced(function* (workspace: string, path: string) {
+const loadAction = Effect.fnUntraced(function* (workspace: string, path: string, actions: ActionsInPlace) {
   const fs = yield* FileSystem.FileSystem
   for (const name of ["action.yml", "action.yaml"]) {
     const file = Path.join(workspace, path, name)
     if (!(yield* Effect.orElseSucceed(fs.exists(file), () => false))) continue
     const text = yield* readText(file)
-    return typeof text === "string" ? makeSource(Path.join(path, name), text.replace(/^\uFEFF/, "")) : text
+    return typeof text === "string" ? makeSource(Path.join(path, name), text.replace(/^\uFEFF/, ""), actions) : text
   }
   return undefined
 })

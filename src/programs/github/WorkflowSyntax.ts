@@ -111,6 +111,8 @@ export type ActionReference =
   | { readonly _tag: "Local"; readonly path: string }
   | { readonly _tag: "Docker"; readonly image: string }
   | { readonly _tag: "Remote"; readonly repository: string; readonly path: string; readonly ref: string }
+  /** One elsewhere that whoever runs the workflow wants to do without. */
+  | { readonly _tag: "LeftOut"; readonly repository: string }
 
 /** @category models */
 export interface StepSyntax {

@@ -61,6 +61,7 @@ describe("jobscope", () => {
     { args: ["reap", "--handed-over-for", "soon"], says: "expected a duration" },
     { args: ["reap", "--environment", "a", "--owner", "b"], says: "--owner" },
     { args: ["ps", "--backend", "cloud"], says: '"local", "pod", "kro"' },
+    { args: ["validate", "--action", "a/b=no"], says: 'expected skip or ./path, not "no"' },
     { args: ["ps", "--config", "none.yml"], says: "none.yml" }
   ])("refuses $args", async ({ args, says }) => {
     const { code, stderr, stdout } = await run(args)
@@ -102,6 +103,14 @@ describe("jobscope validate", () => {
     const { files, v } = JSON.parse(stdout)
     assert.deepStrictEqual([v, files[0].path, files[0].valid, files[1].valid], [1, "bad.yml", false, true])
     assert.deepInclude(files[0].diagnostics[0], { file: "bad.yml", line: 5, column: 5, severity: "error" })
+  })
+
+  it("does without actions of other repositories, where it is told to", async () => {
+    const cwd = folder({ "ci.yml": good.replace("- run: echo hi", "- uses: actions/setup-node@v4") })
+    assert.strictEqual((await run(["validate", "ci.yml"], { cwd })).code, 2)
+    assert.strictEqual((await run(["validate", "ci.yml", "--action", "actions/setup-*=skip"], { cwd })).code, 0)
+    writeFileSync(join(cwd, ".jobscope.yml"), "action:\n  actions/setup-node: skip\n")
+    assert.strictEqual((await run(["validate", "ci.yml"], { cwd })).code, 0)
   })
 
   it("annotates in GitHub Actions", async () => {

@@ -248,4 +248,42 @@ services:
       })
     ).pipe(Effect.provide(MemoryBackend.layerTest(), { local: true }))
   )
+
+  it.live("has others of the workspace in place of those elsewhere, or none", () =>
+    Effect.gen(function* () {
+      const text = oneJob(`
+- uses: actions/checkout@v4
+- id: node
+  uses: actions/setup-node@v4
+  with: { node-version: 22 }
+- id: cache
+  uses: actions/cache@v4
+- uses: actions/cache/save@v4
+- run: echo "\${{ steps.node.outputs.said }}, \${{ steps.cache.outcome }} [\${{ steps.cache.outputs.cache-hit }}]"
+- uses: ./nested`)
+      const composite = (steps: string) => `name: It\nruns:\n  using: composite\n  steps:\n${steps}`
+      const files = {
+        "ci/node/action.yml": `inputs: { node-version: { required: true } }\noutputs: { said: { value: "\${{ steps.s.outputs.said }}" } }\n${composite(
+          '    - { id: s, shell: sh, run: "echo said=node ${{ inputs.node-version }} >> $GITHUB_OUTPUT" }\n'
+        )}`,
+        "nested/action.yml": composite(
+          "    - uses: Actions/Upload-Artifact@v4\n    - { shell: sh, run: echo nested }\n"
+        )
+      }
+      const actions = {
+        "actions/setup-node": "./ci/node",
+        "actions/*": "skip",
+        "actions/setup-node@v3": "skip"
+      } as const
+      const ran = yield* run(text, { files, actions })
+      assert.strictEqual(ran.output(), "node 22, success []\nnested\n")
+      const refused = yield* Effect.flip(run(text, { files, actions: { "actions/cache": "skip" } }))
+      assert.match(refused.message, /ci\.yml:10:15: error: The action actions\/setup-node@v4 cannot run here/)
+      assert.include(refused.message, "--action actions/setup-node=skip")
+      assert.match(refused.message, /ci\.yml:14:15: .*actions\/cache\/save@v4/)
+      assert.match(refused.message, /nested\/action\.yml:5:13: .*Actions\/Upload-Artifact@v4/)
+      const missing = yield* Effect.flip(run(text, { files, actions: { "actions/*": "./nowhere" } }))
+      assert.match(missing.message, /There is no action\.yml or action\.yaml in nowhere/)
+    })
+  )
 })

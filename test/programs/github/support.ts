@@ -70,13 +70,16 @@ export interface Ran extends WorkflowRun.RunOutcome {
 /** Runs a workflow on this machine, in a workspace with these files. */
 export const run = (
   text: string,
-  options: RunOptions.Options & { readonly files?: Readonly<Record<string, string>> } = {}
+  options: RunOptions.Options & {
+    readonly files?: Readonly<Record<string, string>>
+    readonly actions?: WorkflowFile.ReadOptions["actions"]
+  } = {}
 ): Effect.Effect<Ran, WorkflowInvalid | OptionInvalid, Scope.Scope> =>
   onDisk(
     Effect.gen(function* () {
       const workspace = yield* directoryWith({ "file.txt": "here\n", ...options.files })
       const state = yield* directoryWith({})
-      const file = yield* WorkflowFile.fromText(text, { workspace, file: "ci.yml" })
+      const file = yield* WorkflowFile.fromText(text, { workspace, file: "ci.yml", actions: options.actions })
       return yield* runFile(file, options).pipe(
         Effect.provide(LocalBackend.layer({ stateDirectory: state }), { local: true })
       )

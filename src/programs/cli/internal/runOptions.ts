@@ -26,6 +26,7 @@ export const runSettings = {
   event: settings.event,
   eventName: settings.eventName,
   workspace: settings.workspace,
+  actions: settings.actions,
   inPlace: settings.inPlace,
   parallel: settings.parallel,
   image: settings.image,

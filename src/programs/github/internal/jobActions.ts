@@ -70,6 +70,9 @@ export const makeActions = ({ enter, evaluated, onOutputs, registerPost, runner,
         const detail = `${does.uses.value}: the workspace is already here`
         return { _tag: "Done", id: about.id, name: about.name, detail, outputs }
       }
+      case "LeftOut":
+        onOutputs({})
+        return { _tag: "Done", id: about.id, name: about.name, detail: `${does.uses.value}: left out`, outputs: {} }
       case "Docker":
         return dockerStep(about, given, { source: { image: does.action.image }, args: [], env: {} })
       case "Local": {

@@ -12,7 +12,8 @@ import {
   readVariables,
   wrongType
 } from "./fields.ts"
-import type { Source } from "./source.ts"
+import type { ActionsInPlace, Source } from "./source.ts"
+import { matches } from "./wildcard.ts"
 import type { Node } from "./yaml.ts"
 
 /** Where the steps are: what they may say, and what their expressions see. */
@@ -129,7 +130,7 @@ const readStep = (source: Source, node: Node, place: StepPlace): StepSyntax | un
     does: {
       _tag: "Uses",
       uses: reference,
-      action,
+      action: inPlaceOf(action, source.actions),
       with: readVariables(source, fields.get("with"), "`with`", place.fields)
     }
   }
@@ -147,4 +148,20 @@ const actionOf = (uses: string): ActionReference | undefined => {
   return repository === undefined || ref === undefined
     ? undefined
     : { _tag: "Remote", repository, path: path ?? "", ref }
+}
+
+/** The one action from elsewhere that we know. */
+export const isCheckout = (repository: string): boolean => repository.toLowerCase() === "actions/checkout"
+
+/** Of several that fit, the longest counts. */
+const inPlaceOf = (action: ActionReference, actions: ActionsInPlace): ActionReference => {
+  if (action._tag !== "Remote" || isCheckout(action.repository)) return action
+  const { path, ref, repository } = action
+  const name = path === "" ? repository : `${repository}/${path}`
+  const [best] = Object.keys(actions)
+    .filter((pattern) => matches(pattern, name) || matches(pattern, `${name}@${ref}`))
+    .toSorted((a, b) => b.length - a.length)
+  const other = best === undefined ? undefined : actions[best]
+  if (other === undefined) return action
+  return other === "skip" ? { _tag: "LeftOut", repository } : (actionOf(other) ?? action)
 }

@@ -11,7 +11,12 @@ export interface Source {
   /** Adds a diagnostic, unless there are very many already: nobody reads the thousandth. */
   readonly report: (code: Code, range: Range, message: string, more?: More) => void
   readonly diagnostics: ReadonlyArray<Diagnostic>
+  /** What stands in for actions elsewhere. */
+  readonly actions: ActionsInPlace
 }
+
+/** By `owner/name`, with a path or a `@ref` behind it or without, in which `*` stands for any text. */
+export type ActionsInPlace = Readonly<Record<string, `./${string}` | "skip">>
 
 interface More {
   readonly hint?: string | undefined
@@ -22,7 +27,7 @@ export const start: Range = { line: 1, column: 1, endLine: 1, endColumn: 1 }
 
 const most = 500
 
-export const makeSource = (file: string, text: string): Source => {
+export const makeSource = (file: string, text: string, actions: ActionsInPlace = {}): Source => {
   const starts = [0]
   for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) starts.push(at + 1)
   const lineOf = (offset: number): number => {
@@ -44,6 +49,7 @@ export const makeSource = (file: string, text: string): Source => {
     file,
     text,
     diagnostics,
+    actions,
     rangeOf: (start, end) => {
       const first = lineOf(start)
       const last = lineOf(Math.max(start, end))

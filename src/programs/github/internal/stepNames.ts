@@ -39,6 +39,7 @@ const generated = (does: StepSyntax["does"]): string => {
   if (does._tag === "Run") return "__run"
   switch (does.action._tag) {
     case "Remote":
+    case "LeftOut":
       return `__${does.action.repository.replace("/", "_")}`
     case "Local":
       return "__self"
