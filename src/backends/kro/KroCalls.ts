@@ -5,6 +5,7 @@
 import * as JobError from "../../domain/JobError.ts"
 import { fromKubeError } from "../kubernetes/BackendErrors.ts"
 import type { KubeCall } from "../kubernetes/KubeCalls.ts"
+import * as KubeCalls from "../kubernetes/KubeCalls.ts"
 import type { KubeError } from "../kubernetes/KubeError.ts"
 import * as KroNames from "./KroNames.ts"
 
@@ -87,6 +88,16 @@ const workCalls = ({ group, plural: resource }: NonNullable<Kinds["work"]>): Rea
     purpose: "stopping a second start of the work, and removing it when its ResourceGraphDefinition is gone",
     without: "KRO alone removes it"
   }
+]
+
+/**
+ * In the namespace of the instances, for steps in their pods (`KroHosted`).
+ *
+ * @category getters
+ */
+export const hostedCallsFor = (instances: Kinds["instances"]): ReadonlyArray<KubeCall> => [
+  ...callsFor({ instances, work: { group: "", plural: "pods" } }),
+  ...KubeCalls.calls
 ]
 
 /**

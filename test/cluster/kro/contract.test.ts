@@ -11,7 +11,9 @@ const layer = KroHosted.layer({ rgd: { name: rgd }, namespace, stuckAfter: 0 }).
 
 suite("steps in pods of KRO", layer, {
   secondProcess: layer,
-  interruptions: 3,
+  interruptions: 2,
+  // It mostly waits, for pods to start and to end.
+  concurrent: true,
   lines: 20_000,
   brokenJob: { container: { image: "no.such.registry.invalid/image:none" } as never }
 })

@@ -56,11 +56,9 @@ export const plan = (asked: Asked): HostedPlan | InvalidInput => {
         ? copiedPlace(planned.copied, made.subPath ?? "")
         : claimPlace(asked, mount, made.subPath ?? "")
     if (place instanceof InvalidInput) return place
-    places.push(
-      place === mount.target
-        ? `${mount.readOnly ? "given" : "made"} ${quote(mount.target)}`
-        : `linked ${quote(place)} ${target(mount)}`
-    )
+    const making = place === mount.target ? `made ${quote(place)}` : `linked ${quote(place)} ${target(mount)}`
+    // What nobody writes to may come from the template as well.
+    places.push(mount.readOnly ? `given ${quote(mount.target)} || ${making}` : making)
   }
   const script = `${functions}
 s=${podScripts.stateDirectory}
@@ -102,13 +100,13 @@ const claimPlace = ({ container, pod, sharing }: Asked, mount: Mount, path: stri
 }
 
 /**
- * `made <directory>`: it is there, and can be written. `given <directory>`: the same, unless the image or the template has put something there
- * already, which is told. `linked <place> <path> <parent>`: the path shows the place.
+ * `made <directory>`: it is there, and can be written. `given <directory>`: the image or the template has put something there already, which is
+ * told. `linked <place> <path> <parent>`: the path shows the place.
  */
 const functions = `
 no() { echo "$1" >&2; exit ${inTheWay}; }
 made() { { mkdir -p "$1" && [ -w "$1" ]; } 2>/dev/null || no "$1 cannot be made, or written, by the container's user: the template has to mount a volume there"; }
-given() { if [ -d "$1" ] && [ -n "$(ls -A "$1" 2>/dev/null)" ]; then printf 'given=%s\\n' "$1"; else made "$1"; fi; }
+given() { [ -d "$1" ] && [ -n "$(ls -A "$1" 2>/dev/null)" ] && printf 'given=%s\\n' "$1"; }
 linked() {
   made "$1"
   if [ "$(readlink "$2" 2>/dev/null)" = "$1" ]; then return; fi

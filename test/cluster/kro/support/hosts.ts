@@ -1,8 +1,10 @@
 /** RGDs whose pods only hold a place for steps. */
 import { afterAll, beforeAll } from "@effect/vitest"
 import { Effect, Exit, Scope } from "effect"
+import * as Rgd from "jobscope/backends/kro/ResourceGraphDefinition"
+import * as KubeClient from "jobscope/backends/kubernetes/KubeClient"
 import { kube } from "../../support/suiteNamespace.ts"
-import { cel, makeRgd, uniqueKind, type Wanted } from "./rgds.ts"
+import { cel, makeRgd, removeRgd, uniqueKind, type Wanted } from "./rgds.ts"
 
 /** A pod of the instance's name, with one container that waits. */
 export const hostPod = (more: { readonly spec?: object; readonly container?: object } = {}) => ({
@@ -15,6 +17,7 @@ export const hostPod = (more: { readonly spec?: object; readonly container?: obj
     spec: {
       restartPolicy: "Never",
       automountServiceAccountToken: false,
+      terminationGracePeriodSeconds: 5,
       containers: [
         {
           name: "job",
@@ -46,3 +49,20 @@ export const suiteRgd = (wanted: Wanted): string => {
   afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)), 60_000)
   return name
 }
+
+/** An RGD of the examples, as it is but for pulling images that the node has; waits until it is active. */
+export const applied = Effect.fnUntraced(function* (rgd: Rgd.ResourceGraphDefinition) {
+  const client = yield* KubeClient.KubeClient
+  const body = JSON.parse(JSON.stringify(rgd), (key, value) =>
+    key === "containers" || key === "initContainers"
+      ? value.map((container: object) => ({ imagePullPolicy: "IfNotPresent", ...container }))
+      : value
+  )
+  const { name } = rgd.metadata
+  yield* Effect.acquireRelease(client.request({ verb: "create", resource: Rgd.definitions, body }), () =>
+    Effect.orDie(removeRgd(name))
+  )
+  yield* Effect.repeat(Effect.delay(client.request({ verb: "get", resource: Rgd.definitions, name }), "100 millis"), {
+    until: (seen) => Rgd.problemOf(seen) === undefined
+  })
+})
