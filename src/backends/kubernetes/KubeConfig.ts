@@ -4,12 +4,16 @@
  * **Details**
  *
  * Understood here: tokens, token files (read again when they may have been rotated), client certificates, basic authentication,
- * impersonation, `tls-server-name`, `insecure-skip-tls-verify`, `proxy-url` (http and https proxies). Exec plugins and auth providers
- * (OIDC) are left to the optional package `@kubernetes/client-node`, which is loaded only then.
+ * impersonation, `tls-server-name`, `insecure-skip-tls-verify`, `proxy-url` (http and https proxies), the auth provider `oidc` (a token that it renews
+ * is not written back into the file). Exec plugins and other auth providers are left to the optional package `@kubernetes/client-node`, which is
+ * loaded only then.
+ *
+ * What a kubeconfig names is reached through its `proxy-url`, else through the proxy of the environment (`HTTPS_PROXY`, `NO_PROXY`), as kubectl does.
  *
  * **Gotchas**
  *
- * Proxies come from `proxy-url` only; `HTTPS_PROXY` is not looked at, as in the official client for Node.
+ * In a pod the environment's proxy is not used without a kubeconfig: it is for what is outside of the cluster, and the address of the API server is
+ * inside.
  */
 import * as Fs from "node:fs"
 import * as Os from "node:os"
@@ -24,6 +28,8 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { ClusterAccess } from "./ClusterAccess.ts"
 import { clientNodeAuthorization } from "./internal/clientNode.ts"
+import { environmentProxy } from "./internal/environmentProxy.ts"
+import { oidcHeaders } from "./internal/oidc.ts"
 import { ConfigInvalid, KubeError } from "./KubeError.ts"
 
 /** @category options */
@@ -34,7 +40,10 @@ export interface Options {
   readonly context?: string | undefined
   /** Kubeconfig files, instead of `$KUBECONFIG` or `~/.kube/config`. */
   readonly files?: ReadonlyArray<string> | undefined
-  /** Where to look, in this order. Default: the pod that we run in, then kubeconfig files; with `files` or `context` only files. */
+  /**
+   * Where to look, in this order. Default: the pod that we run in, then `~/.kube/config`; where `KUBECONFIG` is set its files come first, and with
+   * `files` or `context` there are only files.
+   */
   readonly sources?: ReadonlyArray<"in-cluster" | "kubeconfig"> | undefined
   /** Of the pod's service account. Default `/var/run/secrets/kubernetes.io/serviceaccount`. */
   readonly serviceAccountDirectory?: string | undefined
@@ -216,7 +225,9 @@ export const select = (
 export const load = Effect.fnUntraced(function* (options: Options = {}): Effect.fn.Return<ClusterAccess, KubeError> {
   const onlyFiles = options.files !== undefined || options.context !== undefined
   const tried: Array<string> = []
-  for (const source of options.sources ?? (onlyFiles ? ["kubeconfig"] : ["in-cluster", "kubeconfig"])) {
+  const named = yield* variable("KUBECONFIG")
+  const usual = named === undefined ? (["in-cluster", "kubeconfig"] as const) : (["kubeconfig", "in-cluster"] as const)
+  for (const source of options.sources ?? (onlyFiles ? (["kubeconfig"] as const) : usual)) {
     const found = yield* source === "in-cluster" ? inCluster(options) : fromFiles(options)
     if (Option.isSome(found.access)) return found.access.value
     tried.push(found.looked)
@@ -295,30 +306,30 @@ export const accessOf = Effect.fnUntraced(function* (
 ): Effect.fn.Return<ClusterAccess, KubeError> {
   const { cluster, namespace, user } = selection
   const plugin = present(user.exec) ?? present(user["auth-provider"])
+  const oidc = present(user.exec) === undefined ? oidcHeaders(user["auth-provider"], source) : undefined
   const external =
-    plugin === undefined
+    plugin === undefined || oidc !== undefined
       ? undefined
-      : yield* clientNodeAuthorization(
-          { server: cluster.server, exec: user.exec, authProvider: user["auth-provider"] },
-          source
-        )
+      : yield* clientNodeAuthorization({ cluster, exec: user.exec, authProvider: user["auth-provider"] }, source)
   const ca = yield* material(cluster["certificate-authority-data"], cluster["certificate-authority"])
   const cert = yield* material(user["client-certificate-data"], user["client-certificate"])
   const key = yield* material(user["client-key-data"], user["client-key"])
   const servername = present(cluster["tls-server-name"])
-  const proxy = present(cluster["proxy-url"])
-  if (proxy !== undefined && !/^https?:\/\//.test(proxy)) {
-    return yield* configError(
-      source,
-      `the proxy-url is not http or https (${proxy.split(":")[0]})`,
-      "Use an HTTP proxy."
-    )
-  }
   if (!/^https?:\/\//.test(cluster.server) || !URL.canParse(cluster.server)) {
     return yield* configError(
       source,
       `the server ${cluster.server} is no http or https address`,
       "Mend the cluster's server."
+    )
+  }
+  const own = present(cluster["proxy-url"])
+  const proxy = own ?? (yield* environmentProxy(new URL(cluster.server)))
+  if (proxy !== undefined && (!/^https?:\/\//.test(proxy) || !URL.canParse(proxy))) {
+    const what = own === undefined ? "the proxy of the environment (HTTPS_PROXY)" : "the proxy-url"
+    return yield* configError(
+      source,
+      `${what} is not http or https (${proxy.split(":")[0]})`,
+      own === undefined ? "Use an HTTP proxy, or name the server in NO_PROXY." : "Use an HTTP proxy."
     )
   }
   return {
@@ -334,7 +345,7 @@ export const accessOf = Effect.fnUntraced(function* (
       ...(servername === undefined ? {} : { servername }),
       ...(cluster["insecure-skip-tls-verify"] === true ? { rejectUnauthorized: false } : {})
     },
-    headers: withImpersonation(user, external?.headers ?? ownHeaders(user))
+    headers: withImpersonation(user, external?.headers ?? oidc ?? ownHeaders(user))
   }
 })
 

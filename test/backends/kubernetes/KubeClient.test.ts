@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Stream } from "effect"
+import { ConfigProvider, Deferred, Effect, Fiber, Stream } from "effect"
 import * as KubeClient from "jobscope/backends/kubernetes/KubeClient"
+import * as KubeConfig from "jobscope/backends/kubernetes/KubeConfig"
 import * as KubeResource from "jobscope/backends/kubernetes/KubeResource"
 import {
   accessTo,
@@ -235,7 +236,7 @@ describe("a request", () => {
     )
   )
 
-  it.effect("through a proxy goes by CONNECT", () =>
+  it.effect.each(["proxy-url", "HTTP_PROXY"])("through a proxy (%s) goes by CONNECT", (how) =>
     Effect.gen(function* () {
       const fake = yield* FakeApi
       const connects: Array<string> = []
@@ -261,10 +262,15 @@ describe("a request", () => {
         () => Effect.callback<void>((resume) => void proxy.close(() => resume(Effect.void)))
       )
       const { port } = proxy.address() as { readonly port: number }
-      const kube = yield* KubeClient.make({
-        ...accessTo("http://api.internal:1234"),
-        proxy: `http://u:p@127.0.0.1:${port}`
-      })
+      const address = `http://u:p@127.0.0.1:${port}`
+      const cluster = { server: "http://api.internal:1234", ...(how === "proxy-url" ? { "proxy-url": address } : {}) }
+      const selection = { context: "c", cluster, userName: undefined, user: {}, namespace: "ci" }
+      const access = yield* KubeConfig.accessOf(selection, "test").pipe(
+        Effect.provide(
+          ConfigProvider.layer(ConfigProvider.fromEnvRecord(how === "proxy-url" ? {} : { [how]: address }))
+        )
+      )
+      const kube = yield* KubeClient.make(access)
       yield* kube.request({ verb: "get", resource: pods, name: "a" })
       assert.deepStrictEqual(connects, [`api.internal:1234 Basic ${Buffer.from("u:p").toString("base64")}`])
     }).pipe(Effect.provide(layer(ok)))

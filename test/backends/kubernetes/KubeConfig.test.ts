@@ -162,6 +162,67 @@ describe("the access", () => {
     })
   )
 
+  it.effect("of a pod counts before a kubeconfig in the home, and after one that KUBECONFIG names", () =>
+    Effect.gen(function* () {
+      const home = yield* directory
+      const serviceAccountDirectory = join(home, "account")
+      mkdirSync(serviceAccountDirectory)
+      for (const name of ["ca.crt", "token"]) writeFileSync(join(serviceAccountDirectory, name), name)
+      mkdirSync(join(home, ".kube"))
+      const text = config("a")
+        .replace(/, certificate-authority: [^ ]*/, "")
+        .replace(/client-[^,]*, /g, "")
+      writeFileSync(join(home, ".kube/config"), text)
+      const found = (more: Record<string, string>) =>
+        Effect.map(
+          KubeConfig.load({ serviceAccountDirectory }).pipe(
+            Effect.provide(environment({ HOME: home, KUBERNETES_SERVICE_HOST: "10.0.0.1", ...more }))
+          ),
+          ({ server }) => server
+        )
+      assert.strictEqual(yield* found({}), "https://10.0.0.1:443")
+      assert.strictEqual(yield* found({ KUBECONFIG: join(home, ".kube/config") }), "https://a:6443")
+      assert.strictEqual(yield* found({ KUBECONFIG: "/nonexistent" }), "https://10.0.0.1:443")
+      assert.strictEqual(yield* found({ KUBECONFIG: "" }), "https://10.0.0.1:443")
+      assert.strictEqual(yield* found({ KUBERNETES_SERVICE_HOST: "" }), "https://a:6443")
+    })
+  )
+
+  it.effect("goes through the proxy that it names, else through the environment's; inside of a pod through none", () =>
+    Effect.gen(function* () {
+      const account = yield* directory
+      for (const name of ["ca.crt", "token"]) writeFileSync(join(account, name), name)
+      const selection = (server: string, proxy?: string) => ({
+        context: "c",
+        cluster: { server, ...(proxy === undefined ? {} : { "proxy-url": proxy }) },
+        userName: undefined,
+        user: {},
+        namespace: "n"
+      })
+      const variables = { HTTPS_PROXY: "proxy.example:3128", http_proxy: "http://plain:1", NO_PROXY: "b.example" }
+      const proxyOf = (server: string, proxy?: string) =>
+        KubeConfig.accessOf(selection(server, proxy), "test").pipe(
+          Effect.map((access) => access.proxy),
+          Effect.provide(environment(variables))
+        )
+      assert.strictEqual(yield* proxyOf("https://a.example"), "http://proxy.example:3128")
+      assert.strictEqual(yield* proxyOf("http://a.example"), "http://plain:1")
+      assert.isUndefined(yield* proxyOf("https://b.example"))
+      assert.strictEqual(yield* proxyOf("https://b.example", "http://own:2"), "http://own:2")
+      const inside = yield* KubeConfig.load({ serviceAccountDirectory: account, sources: ["in-cluster"] }).pipe(
+        Effect.provide(environment({ ...variables, KUBERNETES_SERVICE_HOST: "10.96.0.1" }))
+      )
+      assert.isUndefined(inside.proxy)
+      const refused = yield* KubeConfig.accessOf(selection("https://a.example"), "test").pipe(
+        Effect.provide(environment({ HTTPS_PROXY: "socks5://user:secret@p:1080" })),
+        Effect.flip
+      )
+      assert.include(refused.message, "HTTPS_PROXY")
+      assert.include(refused.message, "socks5")
+      assert.notInclude(refused.message, "secret")
+    })
+  )
+
   it.effect("that is nowhere is told with all places", () =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(
@@ -170,41 +231,6 @@ describe("the access", () => {
       assert.include(error.message, "KUBERNETES_SERVICE_HOST is not set")
       assert.include(error.message, "/nonexistent/.kube/config")
       assert.include(error.message, "KUBECONFIG")
-    })
-  )
-
-  it.effect("of an exec plugin is asked of the official client", () =>
-    Effect.gen(function* () {
-      const home = yield* directory
-      const file = join(home, "config")
-      const credential = JSON.stringify({
-        apiVersion: "client.authentication.k8s.io/v1",
-        kind: "ExecCredential",
-        status: { token: "from-plugin" }
-      })
-      writeFileSync(
-        file,
-        JSON.stringify({
-          "current-context": "x",
-          clusters: [{ name: "y", cluster: { server: "https://y" } }],
-          users: [
-            {
-              name: "u",
-              user: {
-                exec: {
-                  apiVersion: "client.authentication.k8s.io/v1",
-                  command: "echo",
-                  args: [credential],
-                  interactiveMode: "Never"
-                }
-              }
-            }
-          ],
-          contexts: [{ name: "x", context: { cluster: "y", user: "u" } }]
-        })
-      )
-      const access = yield* KubeConfig.load({ files: [file] })
-      assert.deepStrictEqual(yield* access.headers(false), { authorization: "Bearer from-plugin" })
     })
   )
 })

@@ -1,5 +1,5 @@
 /**
- * Exec plugins, OIDC and the other ways to log in that change with the clouds: the official client knows them. It is large, so it is
+ * Exec plugins and the other ways to log in that change with the clouds: the official client knows them. It is large, so it is
  * loaded only here, and need not be installed.
  */
 import type { RequestOptions } from "node:https"
@@ -10,14 +10,20 @@ import { ConfigInvalid, KubeError } from "../KubeError.ts"
 
 /** The part of a kubeconfig that the official client is asked for. */
 interface Login {
-  readonly server: string
+  readonly cluster: {
+    readonly server: string
+    readonly "certificate-authority-data"?: string | null
+    readonly "insecure-skip-tls-verify"?: boolean | null
+    readonly "tls-server-name"?: string | null
+    readonly "proxy-url"?: string | null
+  }
   readonly exec: unknown
   readonly authProvider: unknown
 }
 
 /** The header fields, and perhaps a certificate, that the official client finds for a user. */
 export const clientNodeAuthorization = Effect.fnUntraced(function* (
-  { authProvider, exec, server }: Login,
+  { authProvider, cluster, exec }: Login,
   source: string
 ): Effect.fn.Return<{ readonly tls: TlsOptions; readonly headers: ClusterAccess["headers"] }, KubeError> {
   const invalid = invalidAt(source)
@@ -27,14 +33,19 @@ export const clientNodeAuthorization = Effect.fnUntraced(function* (
     `its user logs in by ${how}`,
     "or a context with a token or a certificate"
   )
-  const config = new KubeConfig()
   const name = "jobscope"
-  config.loadFromOptions({
-    clusters: [{ name, server, skipTLSVerify: false }],
-    users: [{ name, exec, authProvider }],
-    contexts: [{ name, cluster: name, user: name }],
-    currentContext: name
-  })
+  const make = () => {
+    const config = new KubeConfig()
+    config.loadFromOptions({
+      // It refuses plain HTTP otherwise; here it connects to nothing.
+      clusters: [{ name, server: cluster.server, skipTLSVerify: cluster.server.startsWith("http:") }],
+      users: [{ name, exec: informed(exec, cluster), authProvider }],
+      contexts: [{ name, cluster: name, user: name }],
+      currentContext: name
+    })
+    return config
+  }
+  let config = make()
   const ask = Effect.suspend(() => {
     const options: RequestOptions = { headers: {} }
     return Effect.as(
@@ -55,13 +66,27 @@ export const clientNodeAuthorization = Effect.fnUntraced(function* (
       ...(typeof cert === "string" || Buffer.isBuffer(cert) ? { cert } : {}),
       ...(typeof key === "string" || Buffer.isBuffer(key) ? { key } : {})
     },
-    headers: () =>
-      Effect.map(ask, ({ headers }) => {
-        const value = headers !== undefined && "Authorization" in headers ? headers.Authorization : undefined
-        return typeof value === "string" ? { authorization: value } : {}
+    headers: (fresh) =>
+      Effect.suspend(() => {
+        // It keeps what a plugin has said, for ever if nothing is said of an end: one of its own forgets.
+        if (fresh) config = make()
+        return Effect.map(ask, ({ headers }) => {
+          const value = headers !== undefined && "Authorization" in headers ? headers.Authorization : undefined
+          return typeof value === "string" ? { authorization: value } : {}
+        })
       })
   }
 })
+
+/** A plugin is told what kubectl would tell it: the version that is expected, that nobody is there to be asked, and the cluster if it wants that. */
+const informed = (exec: unknown, cluster: Login["cluster"]): unknown => {
+  if (typeof exec !== "object" || exec === null) return exec
+  const { apiVersion, env, provideClusterInfo }: { apiVersion?: unknown; env?: unknown; provideClusterInfo?: unknown } =
+    exec
+  const spec = { interactive: false, ...(provideClusterInfo === true ? { cluster } : {}) }
+  const value = JSON.stringify({ apiVersion, kind: "ExecCredential", spec })
+  return { ...exec, env: [...(Array.isArray(env) ? env : []), { name: "KUBERNETES_EXEC_INFO", value }] }
+}
 
 const invalidAt = (source: string) => (detail: string, advice: string) =>
   new KubeError({ reason: new ConfigInvalid({ source, detail, advice }) })
