@@ -16,8 +16,11 @@ const test = <E>(
     Effect.Services<ReturnType<typeof Program.start>> | Effect.Services<ReturnType<typeof PlayedKro.play>>
   >
 ) =>
-  it.live(title, () =>
-    Effect.scoped(body()).pipe(Effect.provide(FakeKubernetes.layer({ kinds: PlayedKro.kindsWith(PlayedKro.usual) })))
+  it.live(
+    title,
+    () =>
+      Effect.scoped(body()).pipe(Effect.provide(FakeKubernetes.layer({ kinds: PlayedKro.kindsWith(PlayedKro.usual) }))),
+    60_000
   )
 
 const nothingLeft = Effect.gen(function* () {
