@@ -9,7 +9,7 @@ import * as KubeClient from "jobscope/backends/kubernetes/KubeClient"
 import * as KubeResource from "jobscope/backends/kubernetes/KubeResource"
 import { TestNamespace, layer as testNamespace } from "../support/testNamespace.ts"
 import { customResources, removeRgd } from "./support/rgds.ts"
-import { eventually, instancesOf, runnerPod, startRunner, startsOf } from "./support/runner.ts"
+import { eventually, runnerPod, startRunner, startsOf } from "./support/runner.ts"
 
 const folder = join(dirname(dirname(dirname(import.meta.dirname))), "examples/kro")
 
@@ -193,36 +193,6 @@ layer(testNamespace, { excludeTestServices: true, timeout: "3 minutes" })("examp
         const query = { labelSelector: `kro.run/instance-name=${name}` }
         assert.deepStrictEqual((yield* kube.list({ resource: KubeResource.pods, namespace, query })).items, [])
       }
-    })
-  )
-
-  it.effect("job-environment.yaml: becomes ready, with its Redis", () =>
-    Effect.gen(function* () {
-      const kube = yield* KubeClient.KubeClient
-      const namespace = (yield* TestNamespace).name
-      yield* apply("job-environment.yaml", (rgd) => {
-        for (const { template } of rgd.spec.resources) template.spec.containers[0].imagePullPolicy = "IfNotPresent"
-      })
-      const instances = instancesOf("JobEnvironment")
-      const body = {
-        apiVersion: "kro.run/v1alpha1",
-        kind: "JobEnvironment",
-        metadata: { name: "job" },
-        spec: { runnerName: "job" }
-      }
-      yield* kube.request({ verb: "create", resource: instances, namespace, body })
-      yield* eventually(
-        "ready",
-        Effect.map(
-          kube.request({ verb: "get", resource: instances, namespace, name: "job" }),
-          ({ status }) => status?.state === "ACTIVE" && typeof status.redisHost === "string"
-        )
-      )
-      yield* kube.request({ verb: "delete", resource: instances, namespace, name: "job" })
-      yield* eventually(
-        "gone",
-        Effect.map(kube.list({ resource: instances, namespace }), ({ items }) => items.length === 0)
-      )
     })
   )
 

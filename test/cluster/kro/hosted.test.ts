@@ -15,7 +15,7 @@ import { ContainerStep, ScriptStep } from "jobscope/domain/Step"
 import { failureAfter, listen, run } from "../pod/support.ts"
 import { kube, suiteNamespace } from "../support/suiteNamespace.ts"
 import { host, hostPod, hostSpec, suiteRgd } from "./support/hosts.ts"
-import { cel, pod } from "./support/rgds.ts"
+import { cel } from "./support/rgds.ts"
 import { instancesOf } from "./support/runner.ts"
 
 const namespace = suiteNamespace()
@@ -54,8 +54,9 @@ const withoutPod = suiteRgd(
     ]
   })
 )
-/** The work of runners: it ends. */
-const ending = suiteRgd(host({ resources: [pod("sleep 4; exit 3", { node: { readyWhen: [cel("true")] } })] }))
+/** A container that ends when a step makes a file. */
+const until = "until [ -e /workspace/end ]; do sleep 0.1; done; exit 3"
+const ending = suiteRgd(host({ resources: [hostPod({ container: { command: ["sh", "-c", until] } })] }))
 
 const backend = (rgd: string, more: Partial<KroHosted.Options> = {}) =>
   KroHosted.layer({ rgd: { name: rgd }, namespace, ...more })
@@ -153,7 +154,7 @@ describe.concurrent("a loss in the middle of a step", () => {
       backend(ending),
       Effect.gen(function* () {
         const environment = yield* provision()
-        const step = yield* environment.start(script("exec sleep 1000"))
+        const step = yield* environment.start(script("touch end; exec sleep 1000"))
         const error = yield* Effect.flip(step.exitCode)
         assert.strictEqual(error.reason._tag, "EnvironmentLost")
         assert.include(error.message, "ended with exit code 3")

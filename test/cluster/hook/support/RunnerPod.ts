@@ -89,7 +89,8 @@ const stepMounts = [
   mount(workspace, "/github/workspace")
 ]
 
-const make = Effect.fnUntraced(function* (mode: Mode) {
+/** `settings`: variables of the runner's container. */
+const make = Effect.fnUntraced(function* (mode: Mode, settings: Readonly<Record<string, string>> = {}) {
   const kube = yield* KubeClient.KubeClient
   const code = yield* bundle
   const namespace = `jobscope-test-${randomUUID().slice(0, 8)}`
@@ -168,7 +169,8 @@ const make = Effect.fnUntraced(function* (mode: Mode) {
           env: [
             { name: "ACTIONS_RUNNER_POD_NAME", valueFrom: { fieldRef: { fieldPath: "metadata.name" } } },
             { name: "ACTIONS_RUNNER_CONTAINER_HOOKS", value: `${home}/jobscope/index.js` },
-            { name: "ACTIONS_RUNNER_IMAGE", value: "ghcr.io/actions/actions-runner:latest" }
+            { name: "ACTIONS_RUNNER_IMAGE", value: "ghcr.io/actions/actions-runner:latest" },
+            ...Object.entries(settings).map(([name, value]) => ({ name, value }))
           ],
           volumeMounts: [
             { name: "hook", mountPath: `${home}/jobscope` },
@@ -322,8 +324,11 @@ printf '{"action":"opened"}' > ${temp}/_github_workflow/event.json; id -u`
   })
 })
 
-export const layer = (mode: Mode): Layer.Layer<RunnerPod | KubeClient.KubeClient> =>
-  Layer.effect(RunnerPod, make(mode)).pipe(
+export const layer = (
+  mode: Mode,
+  settings?: Readonly<Record<string, string>>
+): Layer.Layer<RunnerPod | KubeClient.KubeClient> =>
+  Layer.effect(RunnerPod, make(mode, settings)).pipe(
     Layer.provideMerge(KubeClient.layer({ sources: ["kubeconfig"] })),
     Layer.orDie
   )
