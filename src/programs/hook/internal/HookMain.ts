@@ -3,7 +3,8 @@
  *
  * - It ends when the command does, with everything written before: Node's own `process.exit` cuts what is still queued.
  * - It never ends with 0 by accident. A command that waits for what cannot happen any more is an error, not the end of the program.
- * - SIGINT and SIGTERM cancel the command; whatever it says then, the exit code is not 0. The runner waits 10 s in all.
+ * - SIGINT and SIGTERM cancel the command; whatever it says then, the exit code is not 0. The runner waits 10 s in all, so that a command that cannot
+ *   end, because the API server does not answer, is left before.
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -16,6 +17,12 @@ import type { BackendError } from "../../../domain/JobError.ts"
 import { JobEvents } from "../../../domain/JobEvent.ts"
 import * as Outlet from "../../console/internal/Outlet.ts"
 import * as HookReport from "./HookReport.ts"
+
+/** How long a cancelled command may take; the runner kills it 1.5 s later. */
+const cancelTime = "8500 millis"
+
+const notInTime =
+  "The cancelled command could not end what it has started in time: the Kubernetes API does not answer, or is slow. cleanup_job removes it."
 
 /** What a command needs of the process. */
 export interface HookProcess {
@@ -49,6 +56,7 @@ export const runMain = (command: (hook: HookProcess) => Effect.Effect<number, Ba
     if (HookReport.isSaid(of, level)) stdout.write(HookReport.line(of, text))
   }
   const exit = (code: number) => {
+    if (ended) return
     ended = true
     Effect.runFork(
       Effect.all([stdout.flushed, stderr.flushed]).pipe(
@@ -102,7 +110,17 @@ export const runMain = (command: (hook: HookProcess) => Effect.Effect<number, Ba
       Effect.provide(Layer.merge(Logger.layer([logger]), Layer.succeed(References.MinimumLogLevel, "Debug")))
     )
   )
+  Effect.runFork(
+    Effect.gen(function* () {
+      yield* Deferred.await(cancelled)
+      yield* Effect.sleep(cancelTime)
+      if (ended) return
+      stdout.write(HookReport.line("error", notInTime, "Cancelled"))
+      exit(1)
+    })
+  )
   fiber.addObserver((result) => {
+    if (ended) return
     if (Exit.isFailure(result) && !(signal !== undefined && Exit.hasInterrupts(result))) {
       stdout.write(HookReport.ofCause(result.cause))
     }
