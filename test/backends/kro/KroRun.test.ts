@@ -19,6 +19,8 @@ const plan: KroRun.Plan = {
   limits: { provision: 1000, total: infinite, stuck: 100, settle: 50 }
 }
 const { work: _, ...workless } = plan
+const hosted = { ...plan, hosted: true, resultField: "exitCode" }
+const loop = instance(ready)
 
 const seen = (object: KroInstance): KroRun.Observation => ({ _tag: "Instance", instance: object })
 const child = (object: Child): KroRun.Observation => ({ _tag: "Child", child: object })
@@ -92,6 +94,26 @@ describe("KroRun", () => {
       [seen(instance(progressing, { labels: { "kro.run/resource-graph-definition-name": "g" } }))],
       "provisioning"
     ],
+    ["hosted: a pod that runs is not all", [seen(instance(progressing)), child(pod(running))], "provisioning", hosted],
+    ["hosted: all is ready", [child(pod(running)), seen(loop)], "online", hosted],
+    ["hosted: all is ready, and then the pod runs", [seen(loop), child(pod(running))], "online", hosted],
+    ["hosted: ready without a pod is nothing", [seen(loop), [900, tick]], "provisioning", hosted],
+    [
+      "hosted: what is not ready any more is no loss",
+      [child(pod(running)), seen(loop), seen(instance(progressing)), [5000, tick]],
+      "online",
+      hosted
+    ],
+    ["hosted: an end is a loss", [child(pod(running)), seen(loop), child(pod(terminated(0)))], "lost Unknown", hosted],
+    [
+      "hosted: a result field is none of it",
+      [child(pod(running)), seen(instance({ ...ready, exitCode: 0 }))],
+      "online",
+      hosted
+    ],
+    ["hosted: the pod comes again", [child(pod(running)), seen(loop), child(other)], "lost Deleted", hosted],
+    ["hosted: another pod than before", [child(other)], "lost Deleted", { ...hosted, expected: "p1" }],
+    ["hosted: the pod of before", [child(pod(running)), seen(loop)], "online", { ...hosted, expected: "p1" }],
     ["nothing runs in time", [seen(instance(progressing)), [1000, tick]], "lost provision"],
     ["it runs in time", [child(pod(running)), [5000, tick]], "online"],
     [

@@ -57,6 +57,10 @@ describe("HookConfig", () => {
   it.each([
     ["namespace", "ACTIONS_RUNNER_KUBERNETES_NAMESPACE", "ci", "ci"],
     ["claimName", "ACTIONS_RUNNER_CLAIM_NAME", "work", "work"],
+    ["backend", "JOBSCOPE_BACKEND", "kro", "kro"],
+    ["rgd", "JOBSCOPE_RGD", "job-environment", "job-environment"],
+    ["rgdLabels", "JOBSCOPE_RGD_LABEL", "team=a, tier=x=y", { team: "a", tier: "x=y" }],
+    ["rgdValues", "JOBSCOPE_RGD_VALUE", "size= a, b\ncommand=x=y", { size: " a, b", command: "x=y" }],
     ["hookTemplate", "ACTIONS_RUNNER_CONTAINER_HOOK_TEMPLATE", "/t.yaml", "/t.yaml"],
     ["image", "ACTIONS_RUNNER_IMAGE", "runner:1", "runner:1"],
     ["prepareTimeout", "ACTIONS_RUNNER_PREPARE_JOB_TIMEOUT_SECONDS", "90", Duration.seconds(90)],
