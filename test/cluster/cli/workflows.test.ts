@@ -132,6 +132,24 @@ describe("jobscope run --backend pod", () => {
     assert.deepStrictEqual(await left(), [])
   })
 
+  it("runs workflow files of public projects as they are", async () => {
+    const cwd = folder()
+    cpSync(join(root, "test/programs/github/fixtures/project"), cwd, { recursive: true })
+    const more = ["--image", "ubuntu-*=docker.io/library/node:22", ...inPods]
+    const [library, monorepo] = await Promise.all([
+      run(["run", "library-ci.yml", ...more], at(cwd)),
+      run(["run", "monorepo.yml", ...more], at(cwd))
+    ])
+    assert.strictEqual(library.code, 0, library.stdout)
+    assert.include(library.stdout, "| test unit on ubuntu-24.04/22\n")
+    assert.include(library.stdout, "6 jobs: 5 success, 1 failure\n")
+    assert.strictEqual(monorepo.code, 0, monorepo.stdout)
+    for (const line of ["build core with key found", "build web with key found", "docs index.md"]) {
+      assert.include(monorepo.stdout, `| ${line}\n`)
+    }
+    assert.deepStrictEqual(await left(), [])
+  })
+
   it("composite, JavaScript and Docker actions beside a service, in one workspace", async () => {
     const cwd = project(larger, { ".github/actions/count/action.yml": count })
     const args = ["run", "ci.yml", "--passthrough", "--summary-file", "summary.md", ...inPods]
