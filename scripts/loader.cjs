@@ -18,12 +18,16 @@ const directory = wanted || `${process.env.TMPDIR || "/tmp"}/jobscope-code-${uid
 const unpack = () => {
   const text = fs.readFileSync(__filename, "latin1")
   const packed = Buffer.from(text.slice(text.lastIndexOf("\n/*\n") + 4, text.lastIndexOf("\n*/")), "base64")
-  return require("node:zlib").inflateRawSync(packed).latin1Slice()
+  return require("node:zlib").inflateRawSync(packed).toString("latin1")
 }
 const trusted = () => {
   const { mode, uid: owner } = fs.lstatSync(directory)
   return (mode & 0o170077) === 0o040000 && owner === uid
 }
+/**
+ * @param {string} source
+ * @param {Buffer} [cachedData]
+ */
 const compile = (source, cachedData) =>
   new vm.Script(source, {
     filename: __filename,
@@ -32,14 +36,19 @@ const compile = (source, cachedData) =>
   })
 
 /** The cache: the length of what V8 has made, that, and the program. Undefined: there is none that can be used. */
-const fromCache = (file) => {
+const fromCache = (/** @type {string} */ file) => {
   if (!trusted()) return undefined
   const all = fs.readFileSync(file)
   const made = 4 + all.readUInt32LE(0)
-  const source = all.latin1Slice(made)
+  const source = all.toString("latin1", made)
   const script = compile(source, all.subarray(4, made))
   return script.cachedDataRejected ? undefined : script
 }
+/**
+ * @param {string} file
+ * @param {string} source
+ * @param {import("node:vm").Script} script
+ */
 const toCache = (file, source, script) => {
   // Not recursive: Node makes /proc/x for ever.
   if (!fs.existsSync(directory)) fs.mkdirSync(directory, { mode: 0o700 })
@@ -69,7 +78,7 @@ const load = () => {
     } catch {}
   }
   const source = unpack()
-  const script = compile(source, undefined)
+  const script = compile(source)
   if (file !== undefined) {
     // At the end, when all that a run needs has been compiled.
     process.on("exit", () => {

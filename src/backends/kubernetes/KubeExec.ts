@@ -87,7 +87,7 @@ export interface ExecProcess {
 const unreadLimit = 1024 * 1024
 
 /** Beyond this much input on its way, writers wait until half of it is gone. */
-const unsentLimit = 4 * 1024 * 1024
+const unsentLimit = 512 * 1024
 
 /**
  * Pings queue behind input, and a server whose command does not read answers none of them. How long such a silence is believed.

@@ -176,6 +176,7 @@ export const make = Effect.fnUntraced(function* (
       mounts,
       volumes: spec.volumes,
       ownWorkspace,
+      ...(watch.mayWatch() ? {} : { watching: false }),
       stopGrace: Duration.toMillis(spec.timeouts.stopGrace),
       deadline: Duration.toSeconds(spec.timeouts.total)
     })

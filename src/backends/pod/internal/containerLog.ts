@@ -140,7 +140,7 @@ const secondOf = (time: string) => time.slice(0, 19)
 const empty = new Uint8Array(0)
 
 /**
- * All of a container's output. `ended` tells whether the container has: a log that ends before it is asked for again.
+ * All of a container's output. `ended` tells whether the container has, asked when its log ends: one that ends before it is asked for again.
  *
  * Kubelet tells that a container has ended before the runtime has written all of its log (seen on containerd 2: the end of a last line of
  * 100 KB was missing, cut in the middle). So the end counts only when a look some time later finds nothing more.
@@ -160,38 +160,54 @@ export const containerLog = (
       Stream.map(reader.push),
       Stream.filter((bytes) => bytes.length > 0)
     )
-  /** `failures`: connections in a row that gave nothing; `known`: that the container has ended was known before the last one. */
-  const from = (failures: number, known: boolean): Stream.Stream<Uint8Array, BackendError> =>
-    Stream.unwrap(
-      Effect.map(ended, (final) => {
-        let broken: KubeError | undefined
-        let some = false
-        const noticed = Effect.sync(() => {
-          some = true
-        })
-        const rest = Stream.suspend(() => {
-          if (known && final && !some && broken === undefined) return Stream.empty
-          const next = some || broken === undefined ? 0 : failures + 1
-          if (next > patience && broken !== undefined) return Stream.fail(fromKubeError(broken))
-          const pause = final ? settling : Math.min(2000, 100 * 2 ** Math.min(next, 6))
-          return Stream.unwrap(Effect.as(Effect.sleep(pause), from(next, final)))
-        })
-        return connection(!final).pipe(
-          Stream.tap(() => noticed),
-          Stream.catch((error) => {
-            if (!mayHeal(error)) return Stream.fail(fromKubeError(error))
-            broken = error
-            return Stream.empty
-          }),
-          Stream.concat(rest)
+  /** Asks after each pause, until it has. */
+  const endedWithin = Effect.fnUntraced(function* (pauses: ReadonlyArray<number>) {
+    for (const pause of pauses) {
+      yield* Effect.sleep(pause)
+      if (yield* ended) return true
+    }
+    return false
+  })
+  /** `failures`: connections in a row that gave nothing; `final`: the container has ended some time ago. */
+  const from = (failures: number, final: boolean): Stream.Stream<Uint8Array, BackendError> =>
+    Stream.suspend(() => {
+      let broken: KubeError | undefined
+      let some = false
+      const noticed = Effect.sync(() => {
+        some = true
+      })
+      const rest = Stream.suspend(() => {
+        if (final && !some && broken === undefined) return Stream.empty
+        const next = some || broken === undefined ? 0 : failures + 1
+        if (next > patience && broken !== undefined) return Stream.fail(fromKubeError(broken))
+        const settled = Effect.as(Effect.sleep(settling), from(next, true))
+        if (final) return Stream.unwrap(settled)
+        const looks = broken === undefined ? lag : [Math.min(2000, 100 * 2 ** Math.min(next, 6))]
+        return Stream.unwrap(
+          Effect.flatMap(endedWithin(looks), (yes) => (yes ? settled : Effect.succeed(from(next, false))))
         )
       })
-    )
+      return connection(!final).pipe(
+        Stream.tap(() => noticed),
+        Stream.catch((error) => {
+          if (!mayHeal(error)) return Stream.fail(fromKubeError(error))
+          broken = error
+          return Stream.empty
+        }),
+        Stream.concat(rest)
+      )
+    })
   return from(0, false)
 }
 
 /** How long the runtime may still write, in milliseconds. */
 const settling = 200
+
+/**
+ * A log that ends is mostly the container's end, which its status tells up to 1.2 s later: when to look, before the log is asked for again, in
+ * milliseconds.
+ */
+const lag = [200, 300, 400, 400]
 
 /** Connections that give nothing, in a row. */
 const patience = 60

@@ -68,6 +68,7 @@ export const startIn = (
 
   return Effect.fnUntraced(function* (step) {
     if (step._tag === "ContainerStep") {
+      if (data.watching === false) common.watch.onlyPoll()
       const identity = identityOf(options, environment, owner)
       return yield* startContainerStep({ ...common, identity, data, job }, step)
     }

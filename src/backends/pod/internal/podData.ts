@@ -51,6 +51,8 @@ export class PodData extends Schema.Class<PodData>("jobscope/backends/pod/PodDat
   ),
   /** The workspace is a directory of the pod's own, and no mount. */
   ownWorkspace: Schema.Boolean.pipe(defaulted(false)),
+  /** False: the Role forbids to watch pods, which need not be found out again. */
+  watching: Schema.optionalKey(Schema.Boolean),
   /** Milliseconds. */
   stopGrace: Schema.Finite,
   /** Seconds. */

@@ -17,10 +17,14 @@ export type Sight = PodManifest | "Gone"
 export interface PodWatch {
   /** What a pod is now, and whenever it changes; with a version, only what comes after it. The pod exists, or has existed. */
   readonly follow: (pod: string, resourceVersion?: string) => Stream.Stream<Sight, KubeError>
+  /** Whether nothing has said yet that the Role forbids to watch. */
+  readonly mayWatch: () => boolean
+  /** Somebody knows that the Role forbids it: it is not tried. */
+  readonly onlyPoll: () => void
 }
 
-/** Between two looks where watching is not allowed: short at first, because most pods start soon. */
-const pollingDelay = (looks: number) => Math.min(2000, 250 * 1.3 ** Math.max(0, looks - 4))
+/** Between two looks where watching is not allowed: no pod starts sooner than the first, most do soon after. */
+const pollingDelay = (looks: number) => (looks === 1 ? 400 : Math.min(2000, 200 * 1.3 ** Math.max(0, looks - 5)))
 
 /** Who waits for a pod to be ready follows it again at once, for its loss. */
 const lingering = "5 seconds"
@@ -46,8 +50,9 @@ export const makePodWatch = Effect.fnUntraced(function* (
       () => Effect.succeed<Sight>("Gone")
     )
 
-  const poll = (pod: string): Stream.Stream<Sight, KubeError> =>
-    Stream.unfold(0, (looks) =>
+  /** With a version what the pod is now is known. */
+  const poll = (pod: string, resourceVersion: string | undefined): Stream.Stream<Sight, KubeError> =>
+    Stream.unfold(resourceVersion === undefined ? 0 : 1, (looks) =>
       Effect.map(
         Effect.andThen(looks === 0 ? Effect.void : Effect.sleep(pollingDelay(looks)), look(pod)),
         (sight) => [sight, looks + 1] as const
@@ -128,13 +133,21 @@ export const makePodWatch = Effect.fnUntraced(function* (
 
   const follow = (pod: string, resourceVersion?: string): Stream.Stream<Sight, KubeError> =>
     Stream.suspend(() => {
-      if (forbidden) return poll(pod)
+      if (forbidden) return poll(pod, resourceVersion)
       return Stream.catch(labelSelector === undefined ? own(pod, resourceVersion) : shared(pod), (error) => {
         if (error.reason._tag !== "Forbidden" || error.reason.target.verb !== "watch") return Stream.fail(error)
         forbidden = true
-        return Stream.unwrap(Effect.as(Effect.logDebug(`${error.message}: the pod is polled`), poll(pod)))
+        return Stream.unwrap(
+          Effect.as(Effect.logDebug(`${error.message}: the pod is polled`), poll(pod, resourceVersion))
+        )
       })
     })
 
-  return { follow }
+  return {
+    follow,
+    mayWatch: () => !forbidden,
+    onlyPoll: () => {
+      forbidden = true
+    }
+  }
 })

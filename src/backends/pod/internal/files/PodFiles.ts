@@ -171,8 +171,7 @@ export const make = Effect.fnUntraced(function* (options: Options = {}): Effect.
     const reader = makeTarReader()
     const write = (bytes: Buffer) => {
       if (bytes.length === 0) return Effect.succeed(true)
-      const size = session.halfClose ? [] : [Buffer.from(`${bytes.length}\n`)]
-      return session.write(Buffer.concat([...size, bytes]))
+      return session.write(session.halfClose ? bytes : Buffer.concat([Buffer.from(`${bytes.length}\n`), bytes]))
     }
     let listened = true
     const send = Effect.gen(function* () {
