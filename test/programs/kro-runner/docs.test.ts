@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs"
+import { globSync, readFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Effect, Result } from "effect"
@@ -20,6 +20,35 @@ describe("docs/kro.md", () => {
       []
     )
     assert.sameMembers([...variables(Arguments.help)], [...known])
+  })
+
+  it("explains only messages that there are", () => {
+    const texts = globSync(
+      ["src/backends/{kro,kubernetes,pod}/**/*.ts", "src/programs/kro-runner/*.ts", "src/domain/JobError.ts"],
+      {
+        cwd: root
+      }
+    ).map((file) => readFileSync(join(root, file), "utf8"))
+    // Of KRO and the kubelet: what they wrote is passed on.
+    const others =
+      /GraphAccepted is False|KindReady is False|another ResourceGraphDefinition|breaking changes detected|CreateContainerConfigError/
+    const table = page.slice(page.indexOf("| Message | What to do |"), page.indexOf("## Migration"))
+    const messages = [...table.matchAll(/^\| (`.*?`) \|/gm)].flatMap(([, cell]) =>
+      [...(cell ?? "").matchAll(/`([^`]+)`/g)].map(([, message]) => message ?? "")
+    )
+    assert.isAtLeast(messages.length, 15)
+    const missing = messages.flatMap((message) =>
+      message
+        .split("…")
+        .map((part) =>
+          part
+            .replace(/^(?:2|Waiting for|:) /, "")
+            .replace(/: *$/, "")
+            .trim()
+        )
+        .filter((part) => part !== "" && !others.test(part) && !texts.some((text) => text.includes(part)))
+    )
+    assert.deepStrictEqual(missing, [])
   })
 
   it.effect("names every field that an RGD may ask for", () =>
