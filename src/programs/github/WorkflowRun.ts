@@ -52,11 +52,7 @@ export const run = Effect.fnUntraced(function* (
   file: WorkflowFile,
   options: Options = {}
 ): Effect.fn.Return<RunOutcome, WorkflowInvalid | OptionInvalid, JobBackend | FileSystem.FileSystem> {
-  const { capabilities, name: backend } = yield* JobBackend
-  const prepared: PreparedRun = yield* prepareRun(file, options)
-  const images = capabilities.hostScripts ? undefined : (options.images ?? {})
-  const refused = refusals(prepared, backend, capabilities, images)
-  if (refused.length > 0) return yield* new WorkflowInvalid({ diagnostics: inOrder(refused) })
+  const { images, prepared } = yield* prepare(file, options)
   const summaries: Array<StepSummary> = []
   const onSummary = (summary: StepSummary) => {
     summaries.push(summary)
@@ -71,4 +67,24 @@ export const run = Effect.fnUntraced(function* (
     )
   )
   return { result, summaries }
+})
+
+/**
+ * Refuses what `run` would refuse, and runs nothing.
+ *
+ * @category running
+ */
+export const check = (
+  file: WorkflowFile,
+  options: Options = {}
+): Effect.Effect<void, WorkflowInvalid | OptionInvalid, JobBackend | FileSystem.FileSystem> =>
+  Effect.asVoid(prepare(file, options))
+
+const prepare = Effect.fnUntraced(function* (file: WorkflowFile, options: Options) {
+  const { capabilities, name: backend } = yield* JobBackend
+  const prepared: PreparedRun = yield* prepareRun(file, options)
+  const images = capabilities.hostScripts ? undefined : (options.images ?? {})
+  const refused = refusals(prepared, backend, capabilities, images)
+  if (refused.length > 0) return yield* new WorkflowInvalid({ diagnostics: inOrder(refused) })
+  return { prepared, images }
 })

@@ -89,4 +89,18 @@ never: skipped (its \`if\` does not hold)
     assert.deepStrictEqual([code, stdout], [2, ""])
     assert.match(stderr, /bad\.yml:6:12: error: /)
   })
+
+  it("says what a backend cannot do of it", async () => {
+    const cwd = folder({ ".github/workflows/ci.yml": workflow, "action.yml": action })
+    const { code, stderr, stdout } = await run(["plan", "-b", "local"], { cwd })
+    assert.strictEqual(code, 2)
+    assert.include(stdout, "CI, on push\n")
+    assert.match(
+      stderr,
+      /ci\.yml:9:16: error: The local backend has no job containers .*\n +9 \| +container: node:22\n/
+    )
+    const without = await run(["plan", "-b", "pod"], { cwd })
+    assert.deepStrictEqual([without.code, without.stdout], [0, stdout])
+    assert.match(without.stderr, /^not looked at: pod: /)
+  })
 })
