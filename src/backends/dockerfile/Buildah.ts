@@ -43,7 +43,6 @@ export interface Options {
  * @category constructors
  */
 export const plan = Effect.fnUntraced(function* (
-  dockerfile: { readonly name: string },
   context: BuildContext,
   options: Options
 ): Effect.fn.Return<StepPlan, Refusal> {
@@ -79,7 +78,9 @@ export const plan = Effect.fnUntraced(function* (
     beside: [],
     volumes,
     files: [
-      { path: "main", mode: 0o644, content: { _tag: "Text", text: mainScript(dockerfile.name, files, options) } },
+      { path: "main", mode: 0o644, content: { _tag: "Text", text: mainScript(files, options) } },
+      // Not that of the context: .dockerignore may leave it out.
+      { path: "Dockerfile", mode: 0o644, content: { _tag: "Text", text: yield* context.dockerfile } },
       ...(options.authSecret !== undefined || credentials.length === 0
         ? []
         : [{ path: "auth.json", mode: 0o644, content: { _tag: "Text", text: authFile(credentials) } } as const]),
@@ -132,7 +133,7 @@ const authFile = (credentials: ReadonlyArray<RegistryCredentials>): string =>
 /** What the step's own mounts are, for the chroot: one path a line. */
 const mountsOf = ({ mounts = [] }: Entering): string => mounts.map((mount) => `${mount}\n`).join("")
 
-const mainScript = (dockerfile: string, files: string, { args = [], entryPoint, log = plainLog }: Options): string => {
+const mainScript = (files: string, { args = [], entryPoint, log = plainLog }: Options): string => {
   const own = entryPoint !== undefined && entryPoint.length > 0
   const say = (lines: ReadonlyArray<string>) =>
     lines.length === 0 ? ":" : `printf '%s\\n' ${lines.map(quote).join(" ")}`
@@ -142,7 +143,7 @@ const mainScript = (dockerfile: string, files: string, { args = [], entryPoint, 
   return `
 files=${files}
 # The action may leave processes that do not hear of the end of the builder.
-trap 'kill -TERM -- -1 2>/dev/null; sleep 1; exit 143' TERM INT HUP
+trap 'kill -TERM -1 2>/dev/null; sleep 1; exit 143' TERM INT HUP
 opened=
 close() { if [ -n "$opened" ]; then ${say(log.close)}; opened=; fi; }
 show() {
@@ -161,12 +162,13 @@ show() {
   done
   close
 }
-{ buildah bud --format docker --layers -f "$files/context/"${quote(dockerfile)} -t action "$files/context" </dev/null 2>&1; echo $? >/tmp/jobscope-built; } | show &
+# What .dockerignore leaves out is not there.
+{ buildah bud --format docker --layers --ignorefile /dev/null -f "$files/Dockerfile" -t action "$files/context" </dev/null 2>&1; echo $? >/tmp/jobscope-built; } | show &
 wait $!
 read -r code </tmp/jobscope-built
 if [ "$code" != 0 ]; then exit "$code"; fi
 # In a chroot, what a RUN leaves running outlives it; in a build of Docker's it does not.
-if [ $$ = 1 ]; then kill -KILL -- -1 2>/dev/null; fi
+if [ $$ = 1 ]; then kill -KILL -1 2>/dev/null; fi
 container=$(buildah from --pull-never action) || exit 125
 of_image() { buildah inspect --type image --format "{{range .OCIv1.Config.$1}}{{println .}}{{end}}" action; }
 set --

@@ -125,7 +125,7 @@ export const make = (options: Options, images: ImageConfigs["Service"]): Builder
       const { buildah } = options
       if (buildah === undefined) return yield* notSetUp("buildah", "ACTIONS_RUNNER_HOOK_BUILDAH_IMAGE")
       const credentials = buildah.authSecret === undefined ? yield* allCredentials(request) : []
-      return prepared(yield* Buildah.plan({ name }, context, { ...buildah, ...own, credentials }))
+      return prepared(yield* Buildah.plan(context, { ...buildah, ...own, credentials }))
     }
     if (chosen === "buildkit") {
       if (options.buildkit === undefined) return yield* notSetUp("buildkit", "ACTIONS_RUNNER_HOOK_BUILDKIT_ADDR")

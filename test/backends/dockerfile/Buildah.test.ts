@@ -12,7 +12,7 @@ import { directoryOf } from "./support/files.ts"
 const planned = Effect.fnUntraced(function* (options: Partial<Buildah.Options> = {}) {
   const directory = yield* directoryOf({ Dockerfile: "FROM a", "src/x": "", "no.md": "", ".dockerignore": "*.md" })
   const context = yield* BuildContext.open(directory)
-  const plan = yield* Buildah.plan({ name: "Dockerfile" }, context, { image: "builder", ...options })
+  const plan = yield* Buildah.plan(context, { image: "builder", ...options })
   const files = join(yield* directoryOf(), "files")
   const entering = {
     env: { A: "it's", "odd.name": "1" },
@@ -63,6 +63,7 @@ describe("a step that buildah builds and runs", () => {
       const { files, read } = yield* planned({ entryPoint: ["/e"], args: ["a b"], log: githubLog("t") })
       const all = execFileSync("find", [".", "-type", "f"], { cwd: files }).toString().trim().split("\n").sort()
       assert.deepStrictEqual(all, [
+        "./Dockerfile",
         "./config",
         "./context/.dockerignore",
         "./context/Dockerfile",

@@ -200,7 +200,8 @@ export const taken: ReadonlyArray<Taken> = [
     name: "34-exclude-chmod",
     plan: { image: "ubuntu:latest", enters: "sh -c" },
     writes: [". 755", "./a 755", "./sub 755", "./sub/c 644"]
-  }
+  },
+  { name: "35-background-dash", plan: { image: "ubuntu:latest", enters: "sh -c" }, writes: ["gone"] }
 ]
 
 export const refused: ReadonlyArray<Refused> = [

@@ -2,6 +2,7 @@
  * The same corpus by the builders that have to be set up, through the pod backend. They are not on every cluster: `JOBSCOPE_TEST_BUILDAH_IMAGE`
  * names an image with buildah; `JOBSCOPE_TEST_BUILDKIT_ADDR`, `_TLS_DIR`, `_REPOSITORY` a daemon and where it pushes.
  */
+import { createHash } from "node:crypto"
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -21,6 +22,7 @@ import { heard, imageConfigs, job, lasting, run, runCorpus, stoppedInRun } from 
 
 const namespace = suiteNamespace()
 const shared = nodeIsHere ? sharedDirectory(namespace, "work") : undefined
+const layers = nodeIsHere ? sharedDirectory(namespace, "layers") : undefined
 const local = mkdtempSync(join(tmpdir(), "jobscope-builders-"))
 afterAll(() => rmSync(local, { recursive: true, force: true }))
 
@@ -105,6 +107,32 @@ it.live.skipIf(image === undefined)("buildah says so where it may not make user 
   )
 )
 
+it.live.skipIf(image === undefined || layers === undefined)("buildah keeps layers in a claim", () =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const context = yield* Layer.build(
+        PodBackend.layer({
+          namespace,
+          builder: Effect.sync(() =>
+            Builder.make({ buildah: { image: image ?? "", cacheClaim: "layers" } }, imageConfigs)
+          )
+        }).pipe(Layer.provide(kube))
+      )
+      const environment = yield* Context.get(context, JobBackend).provision(
+        new JobSpec({ name: "cached", container: new JobContainer({ image: "busybox:latest" }) })
+      )
+      const step = new ContainerStep({
+        dockerfile: dockerfile("cached", "FROM alpine:latest", "RUN echo working", 'ENTRYPOINT ["echo", "done"]')
+      })
+      const first = yield* run(environment, step)
+      assert.match(first.output, /^working\n[\s\S]*\ndone\n$/m)
+      const second = yield* run(environment, step)
+      assert.notMatch(second.output, /^working$/m)
+      assert.match(second.output, /Using cache[\s\S]*\ndone\n$/)
+    })
+  )
+)
+
 for (const [name, options, without, there] of builders) {
   describe.skipIf(!there)(there ? name : `${name} (its JOBSCOPE_TEST_… variable is not set)`, () => {
     for (const [mode, root, sharing] of modes) {
@@ -156,6 +184,29 @@ for (const [name, options, without, there] of builders) {
             assert.strictEqual(result.exitCode, 5)
             const after = yield* run(environment, new ScriptStep({ script: "cat from-entry" }))
             assert.strictEqual(after.output, "kept\n")
+          })
+        ).pipe(Effect.provide(layer))
+      )
+
+      it.live(`${mode}: a context of 20 MiB travels, without what is ignored`, () =>
+        Effect.scoped(
+          Effect.gen(function* () {
+            const environment = yield* (yield* JobBackend).provision(job(mode, root))
+            const made = dockerfile(
+              "large",
+              "FROM alpine:latest",
+              "COPY . /context/",
+              'ENTRYPOINT ["sh", "-c", "cd /context && ls && wc -c <large && md5sum <large"]'
+            )
+            const large = Buffer.alloc(20 * 1024 ** 2)
+            for (let at = 0; at < large.length; at += 4) large.writeUInt32LE((at * 2654435761) % 2 ** 32, at)
+            writeFileSync(join(made, "../large"), large)
+            writeFileSync(join(made, "../ignored"), large)
+            writeFileSync(join(made, "../.dockerignore"), "ignored\n.dockerignore\nDockerfile\n")
+            const result = yield* run(environment, new ContainerStep({ dockerfile: made }))
+            const sum = createHash("md5").update(large).digest("hex")
+            assert.isTrue(result.output.endsWith(`large\n${large.length}\n${sum}  -\n`), result.output.slice(-1000))
+            assert.notInclude(result.output, "\nignored\n")
           })
         ).pipe(Effect.provide(layer))
       )

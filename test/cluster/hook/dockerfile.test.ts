@@ -5,6 +5,7 @@ import * as KubeClient from "jobscope/backends/kubernetes/KubeClient"
 import * as KubeResource from "jobscope/backends/kubernetes/KubeResource"
 import { podName, RunnerPod, layer as runnerPod } from "./support/RunnerPod.ts"
 
+const builderImage = process.env.JOBSCOPE_TEST_BUILDAH_IMAGE
 const action = "/home/runner/_work/_actions/acme/tool/v1"
 
 describe.each(["claim", "copy"] as const)("%s", (mode) => {
@@ -82,6 +83,34 @@ echo "$INPUT_WHO $(id -u) $(pwd) $*"; /usr/local/bin/copied/busybox echo box; ec
         assert.strictEqual(cleaned.code, 0, cleaned.stdout)
         const left = yield* runner.sh("find /home/runner/_work -name enter; ls -A /home/runner/_work")
         assert.notMatch(left.stdout, /enter|\.jobscope/)
+      })
+    )
+
+    it.effect.skipIf(builderImage === undefined)("buildah, by its variable (JOBSCOPE_TEST_BUILDAH_IMAGE)", () =>
+      Effect.gen(function* () {
+        const runner = yield* RunnerPod
+        const state = yield* runner.prepare({ environmentVariables: { HOME: "/github/home" } })
+        yield* runner.sh(
+          `mkdir -p ${action}; cat >${action}/Dockerfile`,
+          'FROM docker.io/library/alpine:latest\nRUN echo "::error::no command"; echo run >/made\nENTRYPOINT ["sh", "-c", "cat /made; echo $INPUT_WHO; pwd; exit 4"]\n'
+        )
+        const called = yield* runner.call(
+          "run_container_step",
+          {
+            dockerfile: `${action}/Dockerfile`,
+            workingDirectory: "/github/workspace",
+            environmentVariables: { INPUT_WHO: "Mona" },
+            systemMountVolumes: runner.stepMounts
+          },
+          { state, env: { ACTIONS_RUNNER_HOOK_BUILDAH_IMAGE: builderImage ?? "" } }
+        )
+        assert.strictEqual(called.code, 4, called.stdout + called.stderr)
+        assert.isTrue(called.stdout.endsWith("run\nMona\n/github/workspace\n"), called.stdout)
+        assert.match(
+          called.stdout,
+          /::group::RUN echo.*\n::stop-commands::(\w+)\n::error::no command[\s\S]*\n::\1::\n::endgroup::/
+        )
+        assert.strictEqual((yield* runner.call("cleanup_job", {}, { state })).code, 0)
       })
     )
 

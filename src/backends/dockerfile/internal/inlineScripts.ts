@@ -111,7 +111,7 @@ become() {
 }
 
 # What a RUN leaves running ends with it, as it does in a build.
-reap() { if [ $$ = 1 ]; then kill -KILL -- -1 2>/dev/null; fi; }
+reap() { if [ $$ = 1 ]; then kill -KILL -1 2>/dev/null; fi; }
 
 # directory, user, command: in the background, so that a stop is heard at once.
 run() {
