@@ -20,7 +20,16 @@ interface Timed {
   readonly requests?: number
 }
 
-const { bareExec, files = 20, gigabyte = false, hook, jobImage, mode, stepImage } = JSON.parse(process.argv[2] ?? "{}")
+const {
+  bareExec,
+  files = 20,
+  gigabyte = false,
+  hook,
+  jobImage,
+  mode,
+  only,
+  stepImage
+} = JSON.parse(process.argv[2] ?? "{}")
 const home = "/home/runner"
 const work = `${home}/_work`
 const temp = `${work}/_temp`
@@ -258,6 +267,20 @@ const podStart = async (): Promise<Timed> => {
   return { ms, peak: 0 }
 }
 
+const steps = async (result: Record<string, unknown>, state: { readonly jobPod?: string }) => {
+  if (bareExec !== undefined) {
+    const target = JSON.stringify({ namespace: env.ACTIONS_RUNNER_KUBERNETES_NAMESPACE, pod: state.jobPod })
+    result.bareExec = (await times(9, () => run([bareExec, target], ""))).ms
+  }
+  const scripts = await times(9, () => call("run_script_step", script("true"), state))
+  result.script = scripts.ms
+  result.scriptRequests = scripts.requests
+  const containers = await times(3, () => call("run_container_step", containerArgs, state))
+  result.container = containers.ms
+  result.containerRequests = containers.requests
+  result.peak = Math.max(Number(result.peak), scripts.peak, containers.peak)
+}
+
 const main = async () => {
   const result: Record<string, unknown> = { mode, files }
   fs.writeFileSync("/tmp/empty.cjs", "")
@@ -277,17 +300,8 @@ const main = async () => {
   }
   result.prepare = median(prepared.map(({ ms }) => ms))
   result.prepareRequests = prepared[0]?.requests
-  if (bareExec !== undefined) {
-    const target = JSON.stringify({ namespace: env.ACTIONS_RUNNER_KUBERNETES_NAMESPACE, pod: state.jobPod })
-    result.bareExec = (await times(9, () => run([bareExec, target], ""))).ms
-  }
-  const steps = await times(9, () => call("run_script_step", script("true"), state))
-  result.script = steps.ms
-  result.scriptRequests = steps.requests
-  const containers = await times(3, () => call("run_container_step", containerArgs, state))
-  result.container = containers.ms
-  result.containerRequests = containers.requests
-  result.peak = Math.max(steps.peak, containers.peak, ...prepared.map(({ peak }) => peak))
+  result.peak = Math.max(...prepared.map(({ peak }) => peak))
+  if (only !== "prepare") await steps(result, state)
   if (gigabyte) {
     const large = await call("run_script_step", script("head -c 1073741824 /dev/zero | tr '\\0' x"), state)
     result.gigabyte = { ms: large.ms, bytes: large.bytes, peak: large.peak }

@@ -18,6 +18,8 @@ export interface Options {
   readonly mode: "claim" | "claim-exec" | "copy"
   readonly files?: number
   readonly gigabyte?: boolean
+  /** No steps. */
+  readonly only?: "prepare"
 }
 
 const runnerImage = "ghcr.io/actions/actions-runner:latest"
@@ -177,4 +179,8 @@ const program = Effect.gen(function* () {
   process.stdout.write(yield* inPod([node, "/tmp/driver.cjs", JSON.stringify(arguments_)]))
 })
 
-await program.pipe(Effect.scoped, Effect.provide(KubeClient.layer({ sources: ["kubeconfig"] })), Effect.runPromise)
+const stopping = new AbortController()
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => stopping.abort())
+await Effect.runPromise(program.pipe(Effect.scoped, Effect.provide(KubeClient.layer({ sources: ["kubeconfig"] }))), {
+  signal: stopping.signal
+})

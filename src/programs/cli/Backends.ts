@@ -37,7 +37,7 @@ export const settings = {
     name: "kubeconfig",
     metavar: "FILE",
     description: "pod, kro: kubeconfig file",
-    fallback: "the pod that this runs in, else $KUBECONFIG, else ~/.kube/config"
+    fallback: "$KUBECONFIG, else the pod that this runs in, else ~/.kube/config"
   }),
   context: Setting.text({
     name: "context",

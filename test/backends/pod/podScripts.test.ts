@@ -74,6 +74,20 @@ for (const shell of shells()) {
           const numbers: Record<string, string> = { INT: "130", TERM: "143", KILL: "137" }
           assert.strictEqual(await step.code, numbers[signal])
         }))
+
+      it(`says nothing of its own about a step that is ended by SIG${signal}`, async () => {
+        for (const merged of [true, false]) {
+          await using(
+            `echo said; kill -${signal} $$; sleep 60`,
+            async (step) => {
+              await step.ended
+              assert.strictEqual(step.read("out"), "said\n")
+              if (!merged) assert.strictEqual(step.read("err"), "")
+            },
+            { merged }
+          )
+        }
+      })
     }
 
     it("can be interrupted, as in a terminal", () =>

@@ -27,7 +27,6 @@ export const volumeDirectory = `${stateDirectory}/volume`
 export const markerVariable = "JOBSCOPE_STEP"
 
 const common = `
-own() { if command -v setsid >/dev/null 2>&1; then setsid "$@"; else "$@"; fi; }
 detached() { if command -v setsid >/dev/null 2>&1; then setsid setsid "$@"; else "$@" & fi; }
 nap() { sleep "$1" 2>/dev/null || sleep 1; }
 `
@@ -45,6 +44,7 @@ size() { set -- $(ls -ln "$1" 2>/dev/null); size=\${5:-0}; }
  * `sh run <directory>`: runs `main` in a session of its own and keeps how it ended.
  *
  * - Its output goes through FIFOs into the files, where there are FIFOs: a script that says `echo >/dev/stderr` would empty a file.
+ * - Redirected in a shell of its own, which becomes the step: else dash and busybox would say into it that a signal has ended it.
  * - Room for the exit code is taken before, for a step that fills the disk.
  * - The kernel may kill a single process for memory instead of the container: that is noted in `oom`.
  * - The readers of the FIFOs end with the last writer, mostly the step itself: they are waited for, which costs no more than they take. What
@@ -61,10 +61,11 @@ out=$d/out err=$d/err
 killed() { n=; for f in /sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control; do if [ -r "$f" ]; then while read -r k v; do if [ "$k" = oom_kill ]; then n=$v; fi; done <"$f"; fi; done; }
 killed; m=$n
 if [ -p "$d/o" ]; then cat <"$d/o" >>"$out" 9>&- & o=$! out=$d/o; fi
-if [ -e "$d/merged" ]; then own sh "$d/main" "$d" >>"$out" 2>&1 </dev/null 9>&-
+own=; if command -v setsid >/dev/null 2>&1; then own=setsid; fi
+if [ -e "$d/merged" ]; then (exec $own sh "$d/main" "$d" >>"$out" 2>&1 </dev/null 9>&-)
 else
   if [ -p "$d/e" ]; then cat <"$d/e" >>"$err" 9>&- & e=$! err=$d/e; fi
-  own sh "$d/main" "$d" >>"$out" 2>>"$err" </dev/null 9>&-
+  (exec $own sh "$d/main" "$d" >>"$out" 2>>"$err" </dev/null 9>&-)
 fi
 c=$?
 if [ -e "$d/refused" ]; then c=refused; fi

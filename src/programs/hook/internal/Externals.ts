@@ -108,6 +108,8 @@ export const initContainers = (image: string, source: string): ReadonlyArray<Ini
     name: "fs-init",
     image,
     command: ["sh", "-c", `cp -a "$1"/* /mnt/externals/`, "sh", source],
+    // The runner's own user, by number: where pods must not be root, a name is not believed.
+    securityContext: { runAsUser: 1001, runAsGroup: 1001 },
     volumeMounts: [{ name: volumeName, mountPath: "/mnt/externals" }]
   }
 ]
