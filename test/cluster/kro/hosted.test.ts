@@ -1,5 +1,5 @@
 /** Steps in pods that KRO makes, on a real KRO: what can be lost, what is refused, how files get in and out. */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
@@ -13,6 +13,7 @@ import { JobBackend } from "jobscope/domain/JobBackend"
 import type { EnvironmentLost } from "jobscope/domain/JobError"
 import { ContainerStep, ScriptStep } from "jobscope/domain/Step"
 import { failureAfter, listen, run } from "../pod/support.ts"
+import { nodeIsHere, sharedDirectory } from "../support/sharedDirectory.ts"
 import { kube, suiteNamespace } from "../support/suiteNamespace.ts"
 import { host, hostPod, hostSpec, suiteRgd } from "./support/hosts.ts"
 import { cel } from "./support/rgds.ts"
@@ -51,6 +52,18 @@ const withoutPod = suiteRgd(
           metadata: { name: cel("schema.spec.runnerName"), namespace: cel("schema.metadata.namespace") }
         }
       }
+    ]
+  })
+)
+/** A template that mounts a claim, of which this machine has the files. */
+const shared = nodeIsHere ? sharedDirectory(namespace, "work") : undefined
+const claiming = suiteRgd(
+  host({
+    resources: [
+      hostPod({
+        spec: { volumes: [{ name: "work", persistentVolumeClaim: { claimName: "work" } }] },
+        container: { volumeMounts: [{ name: "work", mountPath: "/claim" }] }
+      })
     ]
   })
 )
@@ -276,6 +289,46 @@ describe.concurrent("files", () => {
         assert.match(error.message, /\/workspace cannot be made.*the template has to mount a volume there/)
       })
     )
+  )
+
+  it.live.skipIf(shared === undefined)("a claim that the template mounts: nothing is copied, all see the same", () =>
+    Effect.gen(function* () {
+      const root = shared ?? ""
+      mkdirSync(join(root, "place/inner"), { recursive: true })
+      chmodSync(join(root, "place"), 0o777)
+      writeFileSync(join(root, "place/inner/file"), "of the claim")
+      const sharing = { _tag: "Claim", claim: "work", root } as const
+      yield* using(
+        backend(claiming, { pod: { sharing } }),
+        Effect.gen(function* () {
+          const environment = yield* provision({
+            workspace: { path: join(root, "place"), mode: "in-place" } as never,
+            container: {
+              image: "busybox:latest",
+              mounts: [{ source: join(root, "place/inner"), target: "/elsewhere" }]
+            } as never
+          })
+          const made = yield* run(environment, script("cat inner/file /elsewhere/file; echo new >made"))
+          assert.deepStrictEqual([made.exitCode, made.stdout], [0, "of the claimof the claim"], made.stderr)
+          assert.strictEqual(readFileSync(join(root, "place/made"), "utf8"), "new\n")
+          const step = new ContainerStep({
+            image: "busybox:latest",
+            entryPoint: ["cat"],
+            args: ["made"],
+            workingDirectory: environment.facts.workspace
+          })
+          assert.strictEqual((yield* run(environment, step)).stdout, "new\n")
+        })
+      )
+      yield* using(
+        backend(plain, { pod: { sharing } }),
+        Effect.gen(function* () {
+          const error = yield* Effect.flip(provision({ workspace: { path: root, mode: "in-place" } as never }))
+          assert.strictEqual(error.reason._tag, "InvalidInput")
+          assert.match(error.message, /does not mount that part of the claim work/)
+        })
+      )
+    })
   )
 
   it.live("a container step has the workspace, and leaves nothing", () =>

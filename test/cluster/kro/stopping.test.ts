@@ -222,7 +222,10 @@ layer(testNamespace, { excludeTestServices: true, timeout: "3 minutes" })("kro-r
       const second = yield* startRunner("replaced", { jit: "jit-two" })
       yield* second.says("is removed while its work runs")
       yield* second.says("The runner runs")
-      assert.strictEqual(starts.size, 2, "a run for each")
+      yield* eventually(
+        "a run for each",
+        Effect.sync(() => starts.size === 2)
+      )
       second.process.kill("SIGTERM")
       assert.strictEqual((yield* second.ended).code, 143)
       yield* nothingLeft(of.kind, "replaced")
