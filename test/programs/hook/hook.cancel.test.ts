@@ -28,6 +28,29 @@ const commands = {
 
 const images = { slow: { ...FakeImage.machine, pull: "1 hour" as const } }
 
+describe.skipIf(FakeKubernetes.unsupported() !== undefined).each(["claim", "copy"] as const)("%s", (mode) => {
+  it.live(
+    "a container step that is cancelled while its image is pulled is gone, and was no success",
+    () =>
+      Effect.gen(function* () {
+        const runner = yield* FakeRunner
+        const kubernetes = yield* FakeKubernetes.FakeKubernetes
+        const { state } = yield* runner.prepare()
+        const args = { ...commands.run_container_step(runner), image: "slow" }
+        const env = { JOBSCOPE_LOG_LEVEL: "debug" }
+        const calling = yield* runner.start("run_container_step", args, { state, env })
+        yield* calling.says("Waiting for")
+        calling.process.kill("SIGINT")
+        const [took, { code, signal, stdout }] = yield* Effect.timed(calling.ended)
+        assert.deepStrictEqual([code, signal], [130, null], stdout)
+        assert.notInclude(stdout, "::error")
+        assert.isBelow(Duration.toMillis(took), 10_000)
+        assert.notInclude((yield* kubernetes.left).join(), "-step-")
+      }).pipe(Effect.provide(layer(mode, { images }))),
+    { timeout: 120_000, concurrent: true }
+  )
+})
+
 describe.skipIf(FakeKubernetes.unsupported() !== undefined)("cancelled without a network", () => {
   for (const command of ["prepare_job", "run_script_step", "run_container_step"] as const) {
     it.live(

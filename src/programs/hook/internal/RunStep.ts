@@ -56,7 +56,12 @@ export const runStep = Effect.fnUntraced(function* (
   return yield* Effect.scoped(
     Effect.gen(function* () {
       const environment = yield* backend.adopt(handle)
-      const running = yield* quietly(environment.start(step), hook)
+      // A start may wait for an image, for a node, for the API: its scope ends what there is of it.
+      const running = yield* Effect.raceFirst(
+        quietly(environment.start(step), hook),
+        Effect.as(hook.cancelled, undefined)
+      )
+      if (running === undefined) return 1
       const finished = yield* Effect.forkScoped(
         Effect.andThen(
           Stream.runForEach(running.output, ({ bytes }) => hook.write(bytes)),
