@@ -23,6 +23,9 @@ export const refusals = (
   const refuse = (at: string, range: Range, what: string, hint: string) =>
     say(at, range, `The ${backend} backend has no ${what}`, hint)
   const useImages = "Use a backend that runs images: --backend pod."
+  const haveServices = has.containerJobs
+    ? "Describe it together with the environment, or use --backend pod."
+    : useImages
   const own = file.syntax.file
   const steps = (at: string, list: ReadonlyArray<StepSyntax>, seen: ReadonlySet<string>): void => {
     for (const { does } of list) {
@@ -59,7 +62,7 @@ export const refusals = (
     }
     if (!("kind" in job.services) && !has.serviceImages) {
       for (const { container, name } of job.services) {
-        if (isCertain(container)) refuse(own, name.range, `services from images ("${name.value}")`, useImages)
+        if (isCertain(container)) refuse(own, name.range, `services from images ("${name.value}")`, haveServices)
       }
     }
     if (!has.containerSteps || !has.dockerfileSteps) steps(own, job.steps, new Set())
