@@ -28,7 +28,7 @@ const runners = KubeResource.make<{ readonly metadata: { readonly name: string; 
 
 export type End = "Finished" | "Outdated" | "TooManyFailures" | "LostItsJob" | "Removed"
 
-export interface Arc {
+interface Arc {
   /** What became of the runner; its objects are gone then. */
   readonly end: Effect.Effect<End>
   /** Exit codes so far, one for each pod; nothing for a pod that vanished. */

@@ -49,7 +49,7 @@ export interface Options {
   readonly requeue?: number
 }
 
-export interface PlayedKro {
+interface PlayedKro {
   readonly instances: KubeResource.KubeResource<KroInstance>
   /** Each start of the work: the pod's UID. */
   readonly starts: ReadonlyArray<string>
