@@ -14,6 +14,7 @@ import * as Yaml from "effect/encoding/Yaml"
 import * as FileSystem from "effect/FileSystem"
 import * as Predicate from "effect/Predicate"
 import { BackendError, fail, InvalidInput } from "../../../domain/JobError.ts"
+import { didYouMean } from "../../github/internal/source.ts"
 import type { Setting } from "../Setting.ts"
 
 /** What it is called where nobody says. */
@@ -58,7 +59,11 @@ export const read = Effect.fnUntraced(function* (
   const values = new Map<string, ReadonlyArray<string>>()
   for (const [key, value] of Object.entries(content)) {
     const setting = settings.find((each) => each.key === key)
-    if (setting === undefined) return yield* refuse(`there is no setting "${key}"`)
+    if (setting === undefined) {
+      const keys = settings.map((each) => each.key)
+      const meant = didYouMean(key, keys)
+      return yield* refuse(`there is no setting "${key}"${meant === undefined ? "" : `. ${meant}`}`)
+    }
     const texts = textsOf(setting, value)
     if (texts === undefined) return yield* refuse(`"${key}" is not ${expected(setting)}`)
     values.set(key, texts)

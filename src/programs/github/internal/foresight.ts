@@ -2,13 +2,17 @@
 import * as Result from "effect/Result"
 import type { Combination } from "../../../domain/Matrix.ts"
 import type { Selection } from "../RunOptions.ts"
+import type { WorkflowFile } from "../WorkflowFile.ts"
 import type { JobSyntax } from "../WorkflowSyntax.ts"
 import * as Contexts from "./contexts.ts"
 import { type Scope, unknown } from "./expression.ts"
-import type { PreparedRun } from "./prepareRun.ts"
 import { combinationsOf } from "./strategy.ts"
 
-type Known = Pick<PreparedRun, "file" | "contexts">
+/** What is known of the run. */
+export interface Known {
+  readonly file: WorkflowFile
+  readonly contexts: Contexts.RunContexts
+}
 
 /** Of everything but steps: what jobs before it hand over is not known. */
 export const contextsBefore = ({ contexts }: Known, job: JobSyntax): Scope["contexts"] => ({

@@ -12,7 +12,7 @@ import type { WorkflowFile } from "../WorkflowFile.ts"
 import type { InputSyntax, JobSyntax } from "../WorkflowSyntax.ts"
 import * as ContextData from "./contextData.ts"
 import { makeRunContexts, type RunContexts } from "./contexts.ts"
-import { combinationsBefore } from "./foresight.ts"
+import { combinationsBefore, type Known } from "./foresight.ts"
 import { readGitFacts } from "./gitFacts.ts"
 import { didYouMean } from "./source.ts"
 import { describe, isWanted } from "./strategy.ts"
@@ -77,7 +77,7 @@ const select = (
 
 /** A matrix with a key that is asked for has the value, as far as it is known; another one is none of its business. */
 const checkMatrix = (
-  run: Pick<PreparedRun, "file" | "contexts">,
+  run: Known,
   jobs: ReadonlyArray<JobSyntax>,
   wanted: Options["matrix"] = {}
 ): Result.Result<void, OptionInvalid> => {
