@@ -58,7 +58,10 @@ describe("jobscope run --backend kro", () => {
     assert.match(red.stdout, /\| BusyBox v/)
     const refused = await run(["run", "services.yml", ...inEnvironments], at(cwd))
     assert.strictEqual(refused.code, 2, refused.stdout + refused.stderr)
-    assert.match(refused.stderr, /services\.yml:6:\d+.*services from images \("cache"\)[\s\S]*Describe it together with the environment/)
+    assert.match(
+      refused.stderr,
+      /services\.yml:6:\d+.*services from images \("cache"\)[\s\S]*Describe it together with the environment/
+    )
     const unknown = await run(["run", "red.yml", "--rgd-value", "size=huge", ...inEnvironments], at(cwd))
     assert.strictEqual(unknown.code, 2, unknown.stdout + unknown.stderr)
     assert.match(unknown.stdout, /spec\.size: the schema does not declare it/)

@@ -167,8 +167,8 @@ describe.concurrent("a loss in the middle of a step", () => {
       backend(ending),
       Effect.gen(function* () {
         const environment = yield* provision()
-        const step = yield* environment.start(script("touch end; exec sleep 1000"))
-        const error = yield* Effect.flip(step.exitCode)
+        const step = yield* environment.start(script("exec sleep 1000"))
+        const { error } = yield* failureAfter(step, Effect.exit(run(environment, script("touch end"))))
         assert.strictEqual(error.reason._tag, "EnvironmentLost")
         assert.include(error.message, "ended with exit code 3")
       })
