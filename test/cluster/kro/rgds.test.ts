@@ -146,6 +146,29 @@ layer(testNamespace, { excludeTestServices: true, timeout: "3 minutes" })("kro-r
     })
   )
 
+  it.effect("follows instances whose conditions are the author's, and none of KRO's", () =>
+    Effect.gen(function* () {
+      const own = (status: string) => ({
+        conditions: [cel(`runtime.newCondition({type: 'Warm', status: ${status}, reason: 'Own', message: ''})`)]
+      })
+      const running = "runnerPod.status.phase == 'Running' ? 'True' : 'False'"
+      const { kind } = yield* scene("authored", { status: own(running), resources: [pod("sleep 1; exit 0")] })
+      const runner = yield* startRunner("authored")
+      const ended = yield* runner.ended
+      assert.strictEqual(ended.code, 0, ended.stderr)
+      yield* nothingLeft(kind, "authored")
+
+      const template = { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "authored-config" } }
+      yield* scene("cold", {
+        status: own("has(config.metadata.uid) ? 'False' : 'Unknown'"),
+        resources: [{ id: "config", template }]
+      })
+      const inferred = yield* (yield* startRunner("cold")).ended
+      assert.strictEqual(inferred.code, 0, inferred.stderr)
+      assert.match(inferred.termination, /taken to have finished/)
+    })
+  )
+
   for (const [suffix, plural] of [
     ["Proxy", "proxies"],
     ["Box", "boxes"],
