@@ -27,6 +27,7 @@ const {
   hook,
   jobImage,
   mode,
+  other,
   only,
   stepImage
 } = JSON.parse(process.argv[2] ?? "{}")
@@ -84,10 +85,10 @@ const peakOf = (pid: number | undefined): number => {
   }
 }
 
-const run = (argv: ReadonlyArray<string>, stdin: string): Promise<Ran> =>
+const run = (argv: ReadonlyArray<string>, stdin: string, more: object = {}): Promise<Ran> =>
   new Promise((resolve) => {
     const before = process.hrtime.bigint()
-    const child = spawn(process.execPath, [...argv], { cwd: workspace, env })
+    const child = spawn(process.execPath, [...argv], { cwd: workspace, env: { ...env, ...more } })
     let peak = 0
     let bytes = 0
     let text = ""
@@ -110,10 +111,15 @@ const run = (argv: ReadonlyArray<string>, stdin: string): Promise<Ran> =>
   })
 
 let calls = 0
-const call = async (command: string, args: object, state: object | null = null): Promise<Called> => {
+const call = async (
+  command: string,
+  args: object,
+  state: object | null = null,
+  as: { readonly hook: string; readonly env: object } = { hook, env: {} }
+): Promise<Called> => {
   const responseFile = `${responses}/${calls++}.json`
   fs.writeFileSync(responseFile, "")
-  const result = await run([hook], `${JSON.stringify({ command, args, responseFile, state })}\n`)
+  const result = await run([as.hook], `${JSON.stringify({ command, args, responseFile, state })}\n`, as.env)
   if (result.code !== 0) throw new Error(`${command} exited with ${result.code}:\n${result.text}`)
   const text = fs.readFileSync(responseFile, "utf8")
   return {
@@ -281,6 +287,47 @@ const steps = async (result: Record<string, unknown>, state: { readonly jobPod?:
   result.peak = Math.max(Number(result.peak), scripts.peak, containers.peak)
 }
 
+/** Two hooks in turn, so that whatever else the machine does hits both alike. The other one believes that it is another runner's. */
+const beside = async () => {
+  const hooks = [
+    { hook, env: {} },
+    {
+      hook: other,
+      env: {
+        ACTIONS_RUNNER_POD_NAME: "other",
+        ACTIONS_RUNNER_CONTAINER_HOOKS: other,
+        ...(mode === "copy" ? {} : { ACTIONS_RUNNER_CLAIM_NAME: "runner-work" })
+      }
+    }
+  ].map((as) => ({
+    as,
+    state: {} as { readonly jobPod?: string },
+    took: { prepare: [], script: [], container: [], cleanup: [] } as Record<string, Array<number>>
+  }))
+  const each = async (what: string, rounds: number, once: (one: (typeof hooks)[number]) => Promise<Called>) => {
+    for (let round = 0; round < rounds; round++) {
+      for (const one of hooks) one.took[what]?.push((await once(one)).ms)
+    }
+  }
+  for (let round = 0; round < 3; round++) {
+    if (round > 0) await each("cleanup", 1, ({ as, state }) => call("cleanup_job", {}, state, as))
+    await each("prepare", 1, async (one) => {
+      const called = await call("prepare_job", structuredClone(prepareArgs), null, one.as)
+      one.state = called.response.state ?? {}
+      return called
+    })
+  }
+  if (only !== "prepare") {
+    await each("script", 15, ({ as, state }) => call("run_script_step", script("true"), state, as))
+    await each("container", 3, ({ as, state }) => call("run_container_step", containerArgs, state, as))
+  }
+  await each("cleanup", 1, ({ as, state }) => call("cleanup_job", {}, state, as))
+  const [ours, theirs] = hooks.map(({ took }) =>
+    Object.fromEntries(Object.entries(took).map(([what, times]) => [what, median(times)]))
+  )
+  process.stdout.write(`${JSON.stringify({ mode, files, ours, theirs })}\n`)
+}
+
 const main = async () => {
   const result: Record<string, unknown> = { mode, files }
   fs.writeFileSync("/tmp/empty.cjs", "")
@@ -319,7 +366,8 @@ const main = async () => {
   process.stdout.write(`${JSON.stringify(result)}\n`)
 }
 
-main().catch((error) => {
+const measured = other === undefined ? main() : beside()
+measured.catch((error) => {
   process.stderr.write(`${error.stack}\n`)
   process.exit(1)
 })

@@ -18,6 +18,8 @@ export interface Options {
   readonly mode: "claim" | "claim-exec" | "copy"
   readonly files?: number
   readonly gigabyte?: boolean
+  /** Another bundle, called in turn with the first. */
+  readonly other?: string
   /** No steps. */
   readonly only?: "prepare"
 }
@@ -105,50 +107,56 @@ const program = Effect.gen(function* () {
       }
     })
   }
-  yield* create(KubeResource.pods, {
-    apiVersion: "v1",
-    kind: "Pod",
-    metadata: { name: "runner" },
-    spec: {
-      restartPolicy: "Never",
-      terminationGracePeriodSeconds: 0,
-      initContainers: [
-        {
-          name: "open",
-          image: "busybox:latest",
-          imagePullPolicy: "IfNotPresent",
-          command: ["chmod", "777", "/w"],
-          volumeMounts: [{ name: "work", mountPath: "/w" }]
-        }
-      ],
-      containers: [
-        {
-          name: "runner",
-          image: runnerImage,
-          imagePullPolicy: "IfNotPresent",
-          command: ["sleep", "3600"],
-          env: [
-            { name: "ACTIONS_RUNNER_POD_NAME", value: "runner" },
-            { name: "ACTIONS_RUNNER_KUBERNETES_NAMESPACE", value: namespace },
-            { name: "ACTIONS_RUNNER_IMAGE", value: runnerImage },
-            { name: "ACTIONS_RUNNER_CONTAINER_HOOKS", value: "/tmp/hook/index.js" }
-          ],
-          volumeMounts: [{ name: "work", mountPath: "/home/runner/_work" }]
-        }
-      ],
-      volumes: [
-        claimMode
-          ? { name: "work", persistentVolumeClaim: { claimName: "runner-work" } }
-          : { name: "work", emptyDir: {} }
-      ]
-    }
-  })
-  yield* Effect.retry(
-    Effect.flatMap(kube.request({ verb: "get", resource: KubeResource.pods, namespace, name: "runner" }), (pod) =>
-      pod.status?.phase === "Running" ? Effect.void : Effect.fail("not yet")
-    ),
-    { schedule: Schedule.spaced("200 millis"), times: 300 }
-  )
+  const runner = (name: string) =>
+    create(KubeResource.pods, {
+      apiVersion: "v1",
+      kind: "Pod",
+      metadata: { name },
+      spec: {
+        restartPolicy: "Never",
+        terminationGracePeriodSeconds: 0,
+        initContainers: [
+          {
+            name: "open",
+            image: "busybox:latest",
+            imagePullPolicy: "IfNotPresent",
+            command: ["chmod", "777", "/w"],
+            volumeMounts: [{ name: "work", mountPath: "/w" }]
+          }
+        ],
+        containers: [
+          {
+            name: "runner",
+            image: runnerImage,
+            imagePullPolicy: "IfNotPresent",
+            command: ["sleep", "3600"],
+            env: [
+              { name: "ACTIONS_RUNNER_POD_NAME", value: name },
+              { name: "ACTIONS_RUNNER_KUBERNETES_NAMESPACE", value: namespace },
+              { name: "ACTIONS_RUNNER_IMAGE", value: runnerImage },
+              { name: "ACTIONS_RUNNER_CONTAINER_HOOKS", value: "/tmp/hook/index.js" }
+            ],
+            volumeMounts: [{ name: "work", mountPath: "/home/runner/_work" }]
+          }
+        ],
+        volumes: [
+          claimMode
+            ? { name: "work", persistentVolumeClaim: { claimName: "runner-work" } }
+            : { name: "work", emptyDir: {} }
+        ]
+      }
+    })
+  yield* runner("runner")
+  if (options.other !== undefined) yield* runner("other")
+  const started = (name: string) =>
+    Effect.retry(
+      Effect.flatMap(kube.request({ verb: "get", resource: KubeResource.pods, namespace, name }), (pod) =>
+        pod.status?.phase === "Running" ? Effect.void : Effect.fail("not yet")
+      ),
+      { schedule: Schedule.spaced("200 millis"), times: 300 }
+    )
+  yield* started("runner")
+  if (options.other !== undefined) yield* started("other")
 
   const place = { namespace, pod: "runner", container: "runner" }
   const inPod = (command: ReadonlyArray<string>, stdin?: Uint8Array) =>
@@ -167,11 +175,13 @@ const program = Effect.gen(function* () {
   const put = (path: string, content: string | Uint8Array) =>
     inPod(["sh", "-c", 'mkdir -p "$(dirname "$0")" && cat >"$0"', path], Buffer.from(content))
   yield* put("/tmp/hook/index.js", readFileSync(options.hook))
+  if (options.other !== undefined) yield* put("/tmp/other/index.js", readFileSync(options.other))
   yield* put("/tmp/driver.cjs", yield* Effect.promise(() => bundled("driver.ts")))
   yield* put("/tmp/bareExec.cjs", yield* Effect.promise(() => bundled("bareExec.ts")))
   const arguments_ = {
     ...options,
     hook: "/tmp/hook/index.js",
+    ...(options.other === undefined ? {} : { other: "/tmp/other/index.js" }),
     bareExec: "/tmp/bareExec.cjs",
     jobImage: "docker.io/library/ubuntu:latest",
     stepImage: "docker.io/library/alpine:latest"
