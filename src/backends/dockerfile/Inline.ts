@@ -19,7 +19,7 @@ import { type Exports, makeScript } from "./internal/stageScript.ts"
 import { type LogStyle, plainLog } from "./LogStyle.ts"
 import { needsBuilder, type Refusal } from "./Refusal.ts"
 import type { CopyFiles, NeedsConfig, Stage } from "./Stage.ts"
-import type { Entering, PlanContainer, PlanFile, Security, StepPlan } from "./StepPlan.ts"
+import type { Entering, HandOver, PlanContainer, PlanFile, Security, StepPlan } from "./StepPlan.ts"
 
 /** @category options */
 export interface Options extends Evaluation.Options {
@@ -74,8 +74,11 @@ export const plan = Effect.fnUntraced(function* (
 
   // COPY runs nothing but tools of the base image, from where the entry point comes, too.
   const runs = stages.some(({ actions }) => actions.some(({ _tag }) => _tag === "Run"))
-  const handOver = runs ? "late/asked" : undefined
-  if (runs) files.push({ path: "late", mode: 0o777, content: { _tag: "Directory" } })
+  const handOver = runs ? { asked: "late/asked", given: "late/given" } : undefined
+  if (handOver !== undefined) {
+    files.push({ path: "late", mode: 0o777, content: { _tag: "Directory" } })
+    for (const path of Object.values(handOver)) files.push(text(path, "", 0o666))
+  }
   for (const stage of stages) {
     const exports = copies.exports.get(stage.index) ?? []
     if (stage !== last && exports.length === 0) continue
@@ -158,12 +161,12 @@ const toolsContainer = (image: string, { tools }: Directories): PlanContainer =>
 })
 
 /** The step's last lines: once it is there, what hands over is read. Every stage that is waited for has ended by then. */
-const enterLines = (handOver: string | undefined): string =>
+const enterLines = (handOver: HandOver | undefined): string =>
   handOver === undefined
     ? '__enter=$__files/enter\n. "$__enter"\n'
     : `__enter=$__files/late/enter
-: >"$__files/${handOver}" || give_up 126
-until [ -e "$__enter" ]; do nap; done
+echo 1 >"$__files/${handOver.asked}" || give_up 126
+until read -r __given <"$__files/${handOver.given}"; do nap; done
 . "$__enter"
 `
 

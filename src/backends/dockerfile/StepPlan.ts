@@ -90,11 +90,24 @@ export interface StepPlan {
   readonly files: ReadonlyArray<PlanFile>
   /** Files that hand over the step's variables and its directory; those variables are then not the container's. */
   readonly enter: (step: Entering) => ReadonlyArray<PlanFile>
-  /**
-   * Among the plan's files: what appears when nothing of the Dockerfile runs any more. Only then are the files of `enter` written, each whole
-   * from its first moment. None: they are written with the others.
-   */
-  readonly handOver?: string | undefined
+  /** None: the files of `enter` are written with the others. */
+  readonly handOver?: HandOver | undefined
+}
+
+/**
+ * Two of the plan's files, empty at first: the step's container writes a line into `asked` when nothing of the Dockerfile runs any more. Only then
+ * are the files of `enter` written, and after them a line into `given`.
+ *
+ * **Details**
+ *
+ * Their content tells, not whether they are there: network file systems remember for half a minute that a file is not there, and look again
+ * at what one opens.
+ *
+ * @category models
+ */
+export interface HandOver {
+  readonly asked: string
+  readonly given: string
 }
 
 /** @category models */

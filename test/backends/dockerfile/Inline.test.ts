@@ -198,9 +198,9 @@ describe("the scripts", () => {
       const { enter, plan, read } = yield* fromText(
         'FROM a AS tools\nRUN make\nFROM a\nCOPY --from=tools /t /t\nENTRYPOINT ["y"]'
       )
-      assert.strictEqual(plan.handOver, "late/asked")
+      assert.deepStrictEqual(plan.handOver, { asked: "late/asked", given: "late/given" })
       assert.strictEqual(enter, "late/enter")
-      const order = ["await copy-0", "late/asked", 'until [ -e "$__enter" ]', '. "$__enter"']
+      const order = ["await copy-0", "late/asked", '"$__files/late/given"', '. "$__enter"']
       const places = order.map((text) => read("step").indexOf(text))
       assert.deepStrictEqual(
         places,

@@ -132,7 +132,7 @@ for (const [mode, root, options] of modes) {
                 "RUN echo build; env; cat /proc/1/environ | tr '\\0' '\\n'",
                 // Wherever it looks: its own files, those of every process, what is mounted.
                 "RUN grep -rsal 'hi[d]den' /__jobscope /tmp /proc/[0-9]*/environ /proc/[0-9]*/cmdline; echo looked",
-                "RUN sleep 1; find /__jobscope -name 'enter*'; echo built",
+                "RUN sleep 1; find /__jobscope -name 'enter*' -size +0; echo built",
                 "RUN mkdir -p /github/workspace/out && echo run >/github/workspace/out/from-run",
                 `ENTRYPOINT ["sh", "-c", "echo \\"$INPUT_TOKEN\\"; echo x=1 >> $OUT; echo \\"$1\\"; echo kept > out/from-entry; exit 5", "sh"]`
               ),

@@ -2,6 +2,7 @@
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { BackendError } from "../../../domain/JobError.ts"
+import type { HandOver } from "../../dockerfile/StepPlan.ts"
 import type { PodManifest } from "../PodOptions.ts"
 import type { PodVolume, VolumeMount } from "./mountPlan.ts"
 
@@ -26,9 +27,8 @@ export interface BuiltStep {
   readonly volumes: ReadonlyArray<PodVolume>
 }
 
-/** Files that are not there before a container asks for them, by making the file `sign`. Each appears whole. */
-export interface LateFiles {
-  readonly sign: string
+/** Files that are written when a container asks for them: see `HandOver`. */
+export interface LateFiles extends HandOver {
   readonly files: ReadonlyArray<{ readonly path: string; readonly text: string }>
 }
 

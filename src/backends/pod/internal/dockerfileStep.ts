@@ -95,7 +95,7 @@ export const placeStep = Effect.fnUntraced(function* (
         plan.handOver === undefined
           ? yield* files.share(name, path, (directory) => stage(directory, entering))
           : yield* files.share(name, path, (directory) => stage(directory, []), {
-              sign: plan.handOver,
+              ...plan.handOver,
               files: entering.flatMap(({ content, path }) =>
                 content._tag === "Text" ? [{ path, text: content.text }] : []
               )

@@ -109,7 +109,13 @@ const throughClaim = Effect.fnUntraced(function* (
     share: Effect.fnUntraced(function* (_, mountPath, write, late) {
       const own = yield* temporary(Path.join(stateDirectoryOf(sharing), identity.environment))
       yield* write(own)
-      if (late !== undefined) asked.push({ directory: own, late })
+      if (late !== undefined) {
+        asked.push({ directory: own, late })
+        for (const { path } of late.files) {
+          Fs.writeFileSync(Path.join(own, path), "", { flag: "wx" })
+          Fs.chmodSync(Path.join(own, path), 0o644)
+        }
+      }
       return { mount: { name: workVolume, mountPath, subPath: subPathOf(own) }, volumes: [] }
     }),
     volumes: [],
@@ -137,39 +143,53 @@ const temporary = (parent: string): Effect.Effect<string, never, Scope.Scope> =>
   )
 
 /** Whether a container has asked is seen on the volume only. */
-const writeLate = (directory: string, { files, sign }: LateFiles): Effect.Effect<void, BackendError> =>
-  Effect.sync(() => Fs.existsSync(Path.join(directory, sign))).pipe(
-    Effect.tap((asked) => (asked ? Effect.void : Effect.sleep("25 millis"))),
-    Effect.repeat({ until: (asked) => asked }),
-    Effect.andThen(
-      Effect.try({
-        try: () => {
-          for (const { path, text } of files) writeContained(Path.join(directory, path), text)
-        },
-        catch: (cause) =>
-          new BackendError({
-            reason: new StorageFailed({
-              operation: "handing over the step's variables",
-              detail: cause instanceof Error ? cause.message : String(cause),
-              transient: false
-            })
+const writeLate = (directory: string, { asked, files, given }: LateFiles): Effect.Effect<void, BackendError> => {
+  const attempt = <A>(body: () => A) =>
+    Effect.try({
+      try: body,
+      catch: (cause) =>
+        new BackendError({
+          reason: new StorageFailed({
+            operation: "handing over the step's variables",
+            detail: cause instanceof Error ? cause.message : String(cause),
+            transient: false
           })
+        })
+    })
+  const { O_RDONLY, O_WRONLY } = Fs.constants
+  const isAsked = attempt(() => withOpened(directory, asked, O_RDONLY, (opened) => Fs.fstatSync(opened).size > 0))
+  return isAsked.pipe(
+    Effect.tap((yes) => (yes ? Effect.void : Effect.sleep("25 millis"))),
+    Effect.repeat({ until: (yes) => yes }),
+    Effect.andThen(
+      attempt(() => {
+        for (const { path, text } of [...files, { path: given, text: "1\n" }]) {
+          withOpened(directory, path, O_WRONLY, (opened) => Fs.writeFileSync(opened, text))
+        }
       })
     )
   )
+}
 
-/** Whoever runs in the container may have put a link where the directory was: it is opened first, and nothing but it is written in. */
-const writeContained = (path: string, text: string): void => {
-  const { O_DIRECTORY, O_NOFOLLOW, O_RDONLY } = Fs.constants
-  const opened = Fs.openSync(Path.dirname(path), O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+/**
+ * A file that is there. Whoever runs in the container may have put a link, or something that is waited for, in its place or in that of its
+ * directory: neither is followed, and nothing but a file is opened.
+ */
+const withOpened = <A>(root: string, path: string, flags: number, use: (opened: number) => A): A => {
+  const { O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = Fs.constants
+  const parent = Path.join(root, Path.dirname(path))
+  const directory = Fs.openSync(parent, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
   try {
-    const directory = Fs.existsSync("/proc/self/fd") ? `/proc/self/fd/${opened}` : Path.dirname(path)
-    const [name, unfinished] = [Path.basename(path), `.${Path.basename(path)}`]
-    Fs.writeFileSync(Path.join(directory, unfinished), text, { flag: "wx", mode: 0o644 })
-    Fs.chmodSync(Path.join(directory, unfinished), 0o644)
-    Fs.renameSync(Path.join(directory, unfinished), Path.join(directory, name))
+    const inside = Fs.existsSync("/proc/self/fd") ? `/proc/self/fd/${directory}` : parent
+    const opened = Fs.openSync(Path.join(inside, Path.basename(path)), flags | O_NOFOLLOW | O_NONBLOCK)
+    try {
+      if (!Fs.fstatSync(opened).isFile()) throw new Error(`${path} is no file any more`)
+      return use(opened)
+    } finally {
+      Fs.closeSync(opened)
+    }
   } finally {
-    Fs.closeSync(opened)
+    Fs.closeSync(directory)
   }
 }
 
@@ -367,13 +387,12 @@ const initIsRunning = (pod: PodManifest, name: string) =>
 const keptDirectory = `${stateDirectory}/kept`
 
 /** What hands them over, beside what else the container does. */
-const giveLate = (directory: string, { files, sign }: LateFiles): string => {
-  const given = files.map(({ path }, index) => {
-    const [kept, unfinished] = [`${keptDirectory}/${index}`, quote(`${directory}/${path}.new`)]
-    return `cat ${kept} >${unfinished} && mv ${unfinished} ${quote(`${directory}/${path}`)} && rm ${kept}`
-  })
-  const asked = quote(`${directory}/${sign}`)
-  return `(umask 022; until [ -e ${asked} ]; do sleep 0.05 2>/dev/null || sleep 1; done; ${given.join("; ")}) &`
+const giveLate = (directory: string, { asked, files, given }: LateFiles): string => {
+  const written = files.map(({ path }, index) => `cat ${keptDirectory}/${index} >${quote(`${directory}/${path}`)}`)
+  return [
+    `(umask 022; until [ -s ${quote(`${directory}/${asked}`)} ]; do sleep 0.05 2>/dev/null || sleep 1; done`,
+    `${[...written, `echo 1 >${quote(`${directory}/${given}`)}`].join(" && ")}; rm -r ${keptDirectory}) &`
+  ].join("; ")
 }
 
 const keepLate = ({ files }: LateFiles): ReadonlyArray<string> => [
