@@ -143,5 +143,3 @@ export const envContext = (env: Texts): data.ExpressionData =>
     Object.entries(env).map(([name, value]) => [name, new data.StringData(value)]),
     true
   )
-
-export const nothing: data.ExpressionData = new ContextData.Dictionary()
