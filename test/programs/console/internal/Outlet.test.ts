@@ -30,6 +30,22 @@ const settle = Effect.callback<void>((resume) => {
 })
 
 describe("Outlet", () => {
+  it.live("says when bytes may change: once the reader has them, not once there is room for more", () =>
+    Effect.gen(function* () {
+      const { stream, take, taken } = slow()
+      const outlet = Outlet.make(stream)
+      const bytes = Buffer.from("1")
+      const sending = yield* Effect.forkChild(outlet.send(bytes), { startImmediately: true })
+      yield* settle
+      assert.isFalse(outlet.full())
+      assert.isUndefined(sending.pollUnsafe())
+      yield* take
+      yield* Fiber.join(sending)
+      assert.deepStrictEqual(taken, ["1"])
+      yield* outlet.send(Buffer.alloc(0))
+    })
+  )
+
   it.live("lets a writer go on only as fast as its reader", () =>
     Effect.gen(function* () {
       const { stream, take } = slow()
