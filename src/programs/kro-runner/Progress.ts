@@ -62,7 +62,12 @@ export const make = (instance: string): Progress => {
         case "EnvironmentReleased":
           releasing = true
           waits++
-          return annotated(Effect.logInfo("Released: the instance and all that it had are gone"))
+          // Nothing was seen of an instance: there hardly was one.
+          return annotated(
+            state === undefined
+              ? Effect.logDebug("Nothing is left to release")
+              : Effect.logInfo("Released: the instance and all that it had are gone")
+          )
         case "EnvironmentHandedOver":
           return annotated(Effect.logInfo("Not released"))
         case "Leaked":
