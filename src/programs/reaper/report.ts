@@ -19,7 +19,7 @@ export const reportLines = (seen: ReadonlyArray<Reaped>, options: { readonly all
       const about = `${environment} (${owner === "" ? "owner unknown" : `owner ${owner}`}, ${custody}, ${describe(resources)})`
       return `${verbs[outcome]} ${about}${error === undefined ? "" : `: ${error.message}. ${error.advice} (${error.anchor})`}`
     })
-  return [...lines, summary(seen)]
+  return [...lines, summary(seen, options)]
 }
 
 const describe = (resources: Reaped["resources"]): string => {
@@ -28,13 +28,13 @@ const describe = (resources: Reaped["resources"]): string => {
   return [...kinds].map(([kind, count]) => `${count} ${kind}`).join(", ")
 }
 
-const summary = (seen: ReadonlyArray<Reaped>): string => {
+const summary = (seen: ReadonlyArray<Reaped>, { all }: { readonly all: boolean }): string => {
   const count = (outcome: Reaped["outcome"]) => seen.filter((reaped) => reaped.outcome === outcome).length
   const parts = [
     `${count("removed")} removed`,
     ...(count("would-remove") > 0 ? [`${count("would-remove")} would be removed`] : []),
     ...(count("failed") > 0 ? [`${count("failed")} failed`] : []),
-    `${count("kept")} kept`
+    `${count("kept")} kept${count("kept") > 0 && !all ? " (--all names them)" : ""}`
   ]
   return parts.join(", ")
 }
