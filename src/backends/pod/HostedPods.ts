@@ -19,7 +19,7 @@ import type { DriverEnvironment } from "../../domain/BackendDriver.ts"
 import type { Capabilities } from "../../domain/Capabilities.ts"
 import { Mount } from "../../domain/Container.ts"
 import type { JobSpec } from "../../domain/Job.ts"
-import { type BackendError, fail, InvalidInput, ProvisionFailed, Unsupported } from "../../domain/JobError.ts"
+import { BackendError, fail, InvalidInput, ProvisionFailed, Unsupported } from "../../domain/JobError.ts"
 import type { OwnedResource, Selector } from "../../domain/OwnedResource.ts"
 import { fromKubeError } from "../kubernetes/BackendErrors.ts"
 import { KubeClient } from "../kubernetes/KubeClient.ts"
@@ -28,7 +28,7 @@ import { makeCopying } from "./internal/copying.ts"
 import * as hostedScript from "./internal/hostedScript.ts"
 import { type Common, lossNow, startIn } from "./internal/opened.ts"
 import * as podData from "./internal/podData.ts"
-import { runScript } from "./internal/podExec.ts"
+import { type Place, runScript } from "./internal/podExec.ts"
 import { makePodWatch } from "./internal/podWatch.ts"
 import * as releasing from "./internal/releasing.ts"
 import { jobVariables } from "./internal/stepProgram.ts"
@@ -113,6 +113,17 @@ export const refusalOf = (backend: string, { container, volumes }: JobSpec): Uns
       })
 }
 
+const about = ({ container, pod }: Place) => `the container ${container} of the pod ${pod} cannot be used for steps`
+
+/** A shell that cannot be started is no step that cannot. */
+const unusable = (place: Place, error: BackendError): BackendError => {
+  const { reason } = error
+  if (reason._tag !== "StepStartFailed") return error
+  const missing = /exec: "sh"|executable file not found/.test(reason.detail)
+  const detail = `${about(place)}: ${reason.detail}${missing ? "; script steps need a shell (`sh`) in the image" : ""}`
+  return new BackendError({ reason: new ProvisionFailed({ detail, transient: !missing }) })
+}
+
 const isAsked = (value: unknown) =>
   Predicate.isObject(value) || Array.isArray(value) ? Object.keys(value).length > 0 : Boolean(value)
 
@@ -171,11 +182,12 @@ export const make = Effect.fnUntraced(function* (
     const place = { namespace: pod.metadata?.namespace ?? namespace, pod: pod.metadata?.name ?? "", container }
     const said = yield* runScript(kube, place, plan.script).pipe(
       Effect.retry({ while: (error) => error.retryable, schedule: Schedule.exponential("200 millis"), times: 4 }),
-      Effect.mapError(fromKubeError)
+      Effect.mapError((error) => unusable(place, fromKubeError(error)))
     )
     if (said.exitCode !== 0) {
-      const detail = `the container ${container} of the pod ${place.pod} cannot be used for steps: ${said.stderr.trim() || `a shell in it ended with ${said.exitCode}`}`
-      return yield* fail(new ProvisionFailed({ detail, transient: said.exitCode !== hostedScript.inTheWay }))
+      const why = said.stderr.trim() || `a shell in it ended with ${said.exitCode}`
+      const transient = said.exitCode !== hostedScript.inTheWay
+      return yield* fail(new ProvisionFailed({ detail: `${about(place)}: ${why}`, transient }))
     }
     const { given, state } = hostedScript.read(said.stdout)
     const copies = [

@@ -55,6 +55,13 @@ const withoutPod = suiteRgd(
     ]
   })
 )
+const shellless = suiteRgd(
+  host({
+    resources: [
+      hostPod({ container: { command: ["/bin/tail", "-f", "/dev/null"], env: [{ name: "PATH", value: "/nowhere" }] } })
+    ]
+  })
+)
 /** A template that mounts a claim, of which this machine has the files. */
 const shared = nodeIsHere ? sharedDirectory(namespace, "work") : undefined
 const claiming = suiteRgd(
@@ -287,6 +294,18 @@ describe.concurrent("files", () => {
         const error = yield* Effect.flip(provision())
         assert.strictEqual(error.reason._tag, "ProvisionFailed")
         assert.match(error.message, /\/workspace cannot be made.*the template has to mount a volume there/)
+      })
+    )
+  )
+
+  it.live("an image without a shell is told", () =>
+    using(
+      backend(shellless),
+      Effect.gen(function* () {
+        const error = yield* Effect.flip(provision())
+        assert.strictEqual(error.reason._tag, "ProvisionFailed")
+        assert.include(error.message, "script steps need a shell (`sh`) in the image")
+        assert.isFalse(error.retryable)
       })
     )
   )
