@@ -35,35 +35,48 @@ const compile = (source, cachedData) =>
     importModuleDynamically: vm.constants?.USE_MAIN_CONTEXT_DEFAULT_LOADER
   })
 
-/** The cache: the length of what V8 has made, that, and the program. Undefined: there is none that can be used. */
+/** What this run did, if the program says so: what it has compiled is worth keeping if no run that did the same has left it. */
+const kindOf = () => {
+  const said = Reflect.get(globalThis, Symbol.for("jobscope.run"))
+  // A call of an API compiles as much as the rest.
+  const connected = Reflect.get(process, "moduleLoadList")?.includes("NativeModule tls") === true
+  return typeof said === "string" ? `${said}${connected ? " connected" : ""}` : ""
+}
+
+/** The cache: the lengths of the kinds of runs that made it, and of what V8 has made; those two, and the program. Undefined: there is none that can be used. */
 const fromCache = (/** @type {string} */ file) => {
   if (!trusted()) return undefined
   const all = fs.readFileSync(file)
-  const made = 4 + all.readUInt32LE(0)
+  const kinds = 8 + all.readUInt32LE(0)
+  const made = kinds + all.readUInt32LE(4)
   const source = all.toString("latin1", made)
-  const script = compile(source, all.subarray(4, made))
-  return script.cachedDataRejected ? undefined : script
+  const script = compile(source, all.subarray(kinds, made))
+  return script.cachedDataRejected ? undefined : { script, source, kinds: all.toString("latin1", 8, kinds).split("\n") }
 }
 /**
  * @param {string} file
  * @param {string} source
  * @param {import("node:vm").Script} script
+ * @param {ReadonlyArray<string>} kinds
  */
-const toCache = (file, source, script) => {
+const toCache = (file, source, script, kinds) => {
   // Not recursive: Node makes /proc/x for ever.
   if (!fs.existsSync(directory)) fs.mkdirSync(directory, { mode: 0o700 })
   if (!trusted()) return
   const made = script.createCachedData()
-  const length = Buffer.alloc(4)
-  length.writeUInt32LE(made.length)
+  const names = Buffer.from(kinds.join("\n"))
+  const lengths = Buffer.alloc(8)
+  lengths.writeUInt32LE(names.length)
+  lengths.writeUInt32LE(made.length, 4)
   const mine = `${file}.${process.pid}`
-  fs.writeFileSync(mine, Buffer.concat([length, made, Buffer.from(source, "latin1")]), { mode: 0o600 })
+  fs.writeFileSync(mine, Buffer.concat([lengths, names, made, Buffer.from(source, "latin1")]), { mode: 0o600 })
   fs.renameSync(mine, file)
 }
 
 const load = () => {
   /** @type {string | undefined} */
   let file
+  let cached
   if (wanted !== "off" && process.platform !== "win32") {
     try {
       // Another build, another Node: another file.
@@ -73,17 +86,18 @@ const load = () => {
         .replace(/[^\w.-]+/g, "_")
         .slice(-200)
       file = `${directory}/${name}`
-      const script = fromCache(file)
-      if (script !== undefined) return script
+      cached = fromCache(file)
     } catch {}
   }
-  const source = unpack()
-  const script = compile(source)
+  const source = cached?.source ?? unpack()
+  const script = cached?.script ?? compile(source)
   if (file !== undefined) {
     // At the end, when all that a run needs has been compiled.
     process.on("exit", () => {
       try {
-        toCache(file, source, script)
+        const kind = kindOf()
+        if (cached !== undefined && (kind === "" || cached.kinds.includes(kind))) return
+        toCache(file, source, script, [...(cached?.kinds ?? []), kind])
       } catch {}
     })
   }

@@ -17,8 +17,8 @@ beforeAll(() => {
   assert.strictEqual(status, 0, stderr)
 }, 60_000)
 
-const run = (cache: string) => {
-  const { status, stderr, stdout } = spawnSync(process.execPath, [join(folder, "index.js"), "--help"], {
+const run = (cache: string, options: ReadonlyArray<string> = []) => {
+  const { status, stderr, stdout } = spawnSync(process.execPath, [...options, join(folder, "index.js"), "--help"], {
     encoding: "utf8",
     env: { ...process.env, JOBSCOPE_CODE_CACHE: cache }
   })
@@ -38,6 +38,19 @@ describe("the code cache of a program", () => {
     assert.strictEqual(run(caches), first)
     assert.strictEqual(statSync(entry()).mtimeMs, made, "it was made again: it had been rejected")
     assert.strictEqual(run("off"), first)
+  })
+
+  it("takes in what a run of another kind has compiled, once", () => {
+    run(caches)
+    const kinds = join(folder, "kind.cjs")
+    writeFileSync(kinds, 'globalThis[Symbol.for("jobscope.run")] = "another"')
+    const before = statSync(entry()).mtimeMs
+    const first = run(caches, ["--require", kinds])
+    const made = statSync(entry()).mtimeMs
+    assert.notStrictEqual(made, before)
+    assert.strictEqual(run(caches, ["--require", kinds]), first)
+    assert.strictEqual(run(caches), first)
+    assert.strictEqual(statSync(entry()).mtimeMs, made)
   })
 
   it("is made anew when it is damaged", () => {

@@ -32,6 +32,8 @@ export const run = Effect.fnUntraced(function* (
   hook: HookProcess
 ): Effect.fn.Return<number, BackendError> {
   const input = yield* HookInput.parse(yield* stdin)
+  // For the bundle's code cache (scripts/loader.cjs): each command compiles something of its own.
+  Reflect.set(globalThis, Symbol.for("jobscope.run"), input.command)
   const read = HookConfig.read(env)
   if (Result.isFailure(read)) {
     return yield* fail(
