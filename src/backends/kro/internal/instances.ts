@@ -124,7 +124,8 @@ export const make = Effect.fnUntraced(function* (
         ...(expected === undefined ? {} : { expected }),
         startedAt,
         limits: {
-          provision: Duration.toMillis(spec.timeouts.provision),
+          // What was handed over has been ready once.
+          provision: expected === undefined ? Duration.toMillis(spec.timeouts.provision) : Number.POSITIVE_INFINITY,
           // Whoever runs steps in it counts for itself, and may be another process.
           total: use.hosted ? Number.POSITIVE_INFINITY : Duration.toMillis(spec.timeouts.total),
           stuck: Duration.toMillis(Duration.fromInputUnsafe(options.stuckAfter ?? "1 minute")),
@@ -133,7 +134,7 @@ export const make = Effect.fnUntraced(function* (
       },
       Effect.fnUntraced(function* (state) {
         yield* options.onChange?.(world.name, state) ?? Effect.void
-        if (state.phase === "ended" || (use.hosted && state.phase === "online")) return
+        if (state.phase === "ended" || expected !== undefined || (use.hosted && state.phase === "online")) return
         if (state.waitingFor !== waitingFor) {
           waitingFor = state.waitingFor
           const phase = state.phase === "provisioning" ? "provision" : "steps"
