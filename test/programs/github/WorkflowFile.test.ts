@@ -57,6 +57,38 @@ jobs:
       "on: push\njobs: {a: [}",
       "2:12 yaml-syntax: A [ is not closed, or the lines up to its end are not indented"
     ],
+    [
+      "shells that are none, or only on Windows",
+      `on: push
+defaults: { run: { shell: fish } }
+jobs:
+  a:
+    runs-on: x
+    defaults: { run: { shell: powershell } }
+    steps:
+      - { run: a, shell: zsh }
+      - { run: a, shell: cmd }
+      - { run: a, shell: cmd, if: runner.os == 'Windows' }
+      - { run: a, shell: "zsh {0}" }
+      - { run: a, shell: "\${{ github.job }}" }`,
+      '2:27 unsupported: There is no shell "fish": it is bash, sh, python, pwsh, or a command line with {0} for the script',
+      '8:26 unsupported: There is no shell "zsh": it is bash, sh, python, pwsh, or a command line with {0} for the script',
+      '9:26 unsupported: The shell "cmd" is only on Windows'
+    ],
+    [
+      "options and ports of containers",
+      `on: push
+jobs:
+  a:
+    runs-on: x
+    container: { image: a, options: --cpus 1 --network host --privilged }
+    services:
+      db: { image: a, ports: [5432, "a:b", "\${{ github.job }}:1"], options: "\${{ github.job }} --nonsense" }
+    steps: [{ run: a }]`,
+      "5:37 unsupported: The option --network: it is not supported: containers of a job share one network",
+      "5:37 unsupported: The option --privilged: it is not supported",
+      '7:37 bad-value: "a:b" is no port'
+    ],
     ["tabs", "on:\n\tpush: 1", "2:1 yaml-syntax: Tabs are not allowed as indentation"],
     ["a list", "- 1", "1:1 wrong-type: A workflow must be a mapping, and is a list"],
     ["two documents", "on: push\n---\non: push", "2:1 yaml-syntax: The file has several documents"],

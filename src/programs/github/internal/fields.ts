@@ -55,6 +55,13 @@ export const readEntries = (source: Source, node: Node | undefined, what: string
 export const isNothing = (node: Node): node is Scalar & { readonly value: null } =>
   node.kind === "scalar" && node.value === null
 
+/** The text of a scalar that no expression is in. */
+export const literalOf = (node: Node): string | undefined => {
+  if (node.kind !== "scalar" || node.value === null) return undefined
+  const text = String(node.value)
+  return text.includes("${{") ? undefined : text
+}
+
 export const isExpression = (node: Node): node is Scalar & { readonly value: string } =>
   node.kind === "scalar" && typeof node.value === "string" && node.value.includes("${{")
 

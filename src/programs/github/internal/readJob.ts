@@ -1,3 +1,5 @@
+import * as ContainerOptions from "../../container-options/ContainerOptions.ts"
+import * as Ports from "../../container-options/Ports.ts"
 import type { Range } from "../Diagnostic.ts"
 import type {
   ConcurrencySyntax,
@@ -12,6 +14,7 @@ import {
   checkIdentifier,
   isExpression,
   isNothing,
+  literalOf,
   readBoolean,
   readCondition,
   readEntries,
@@ -23,7 +26,7 @@ import {
   readVariables,
   wrongType
 } from "./fields.ts"
-import { inJob, readSteps } from "./readSteps.ts"
+import { checkShell, inJob, readSteps } from "./readSteps.ts"
 import { didYouMean, type Source } from "./source.ts"
 import { readText, readTree, type Text } from "./template.ts"
 import type { Entry, Node } from "./yaml.ts"
@@ -131,6 +134,8 @@ export const readDefaults = (
     run === undefined || isNothing(run)
       ? undefined
       : readFields(source, run, "`defaults.run`", ["shell", "working-directory"])
+  // Where Windows is among the machines of a matrix, the shell may be for that one.
+  checkShell(source, fields?.get("shell"), true)
   return {
     shell: readString(source, fields?.get("shell"), "`shell`", available),
     workingDirectory: readString(source, fields?.get("working-directory"), "`working-directory`", available)
@@ -217,6 +222,20 @@ const readContainer = (
     const list = fields.get(key)
     if (list !== undefined && !isExpression(list) && list.kind !== "sequence") {
       wrongType(source, list, `\`${key}\``, "a list")
+    }
+  }
+  const ports = fields.get("ports")
+  for (const port of ports?.kind === "sequence" ? ports.items : []) {
+    const text = literalOf(port)
+    if (text !== undefined && Ports.parse(text) === undefined) {
+      source.report("bad-value", port.range, `"${text}" is no port`, { hint: "It is 80, 8080:80, or 53:53/udp." })
+    }
+  }
+  const options = fields.get("options")
+  const text = options === undefined ? undefined : literalOf(options)
+  if (options !== undefined && text !== undefined) {
+    for (const { detail, flag } of ContainerOptions.parse(text).problems) {
+      source.report("unsupported", options.range, `The option ${flag}: ${detail}`)
     }
   }
   const places: Readonly<Record<string, Availability.Availability>> = {

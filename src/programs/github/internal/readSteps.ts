@@ -3,6 +3,7 @@ import * as Availability from "./availability.ts"
 import {
   checkIdentifier,
   isNothing,
+  literalOf,
   readBoolean,
   readCondition,
   readFields,
@@ -12,6 +13,7 @@ import {
   readVariables,
   wrongType
 } from "./fields.ts"
+import * as Shells from "./shells.ts"
 import type { ActionsInPlace, Source } from "./source.ts"
 import { matches } from "./wildcard.ts"
 import type { Node } from "./yaml.ts"
@@ -100,6 +102,7 @@ const readStep = (source: Source, node: Node, place: StepPlace): StepSyntax | un
         hint: "For example `shell: bash`."
       })
     }
+    checkShell(source, shell, about.if !== undefined)
     const script = readString(source, run, "`run`", place.fields)
     if (script === undefined) return undefined
     return {
@@ -164,4 +167,14 @@ const inPlaceOf = (action: ActionReference, actions: ActionsInPlace): ActionRefe
   const other = best === undefined ? undefined : actions[best]
   if (other === undefined) return action
   return other === "skip" ? { _tag: "LeftOut", repository } : (actionOf(other) ?? action)
+}
+
+/** `conditional`: a step that only runs on Windows is none of ours. */
+export const checkShell = (source: Source, node: Node | undefined, conditional: boolean): void => {
+  const shell = node === undefined ? undefined : literalOf(node)
+  if (shell === undefined || shell === "" || (conditional && Shells.isOfWindows(shell))) return
+  const problem = Shells.problemOf(shell)
+  if (problem !== undefined && node !== undefined) {
+    source.report("unsupported", node.range, `${problem.charAt(0).toUpperCase()}${problem.slice(1)}`)
+  }
 }

@@ -10,9 +10,11 @@ const shells: Readonly<Record<string, string>> = {
 /** Without a `shell:` it is bash where there is one, and then without `pipefail`. */
 const unspecified = '"$(command -v bash || command -v sh)" -e {0}'
 
+export const isOfWindows = (shell: string): boolean => shell === "cmd" || shell === "powershell"
+
 /** Why a shell cannot be used here. */
 export const problemOf = (shell: string): string | undefined => {
-  if (shell === "cmd" || shell === "powershell") return `the shell "${shell}" is only on Windows`
+  if (isOfWindows(shell)) return `the shell "${shell}" is only on Windows`
   if (Object.hasOwn(shells, shell) || shell === "pwsh" || shell.includes("{0}")) return undefined
   return `there is no shell "${shell}": it is bash, sh, python, pwsh, or a command line with {0} for the script`
 }
