@@ -1,8 +1,8 @@
 /**
- * What GitHub's own hooks get wrong, one test for each defect that was reproduced with them (numbers as in the project's notes on them): the bundled hook
- * as the runner calls it, against a fake cluster whose pods run for real.
+ * What GitHub's own hooks get wrong, a test for each defect that was reproduced with them, named by its number in the project's notes: the bundled hook as
+ * the runner calls it, against a fake cluster whose pods run for real.
  */
-import { readFileSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
@@ -32,6 +32,9 @@ const template = Effect.fnUntraced(function* (yaml: string) {
   writeFileSync(file, yaml)
   return { env: { ACTIONS_RUNNER_CONTAINER_HOOK_TEMPLATE: file } }
 })
+
+/** What a pod waits for is said if that lasts, as it may on a busy machine. */
+const quiet = { JOBSCOPE_LOG_LEVEL: "warn" }
 
 const lines = Array.from({ length: 15 }, (_, index) => `line ${index}\n`).join("")
 const slowly = "for i in 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14; do echo line $i; sleep 0.1; done; exit 7"
@@ -64,7 +67,7 @@ describe.skipIf(FakeKubernetes.unsupported() !== undefined).each(["claim", "copy
         assert.strictEqual(stdout, lines)
         assert.strictEqual(code, 7)
       }).pipe(Effect.provide(layer(mode))),
-    120_000
+    { timeout: 120_000, concurrent: true }
   )
 
   it.live("28: no port of the node is taken, unless the administrator wants what GitHub's hooks do", () =>
@@ -99,7 +102,7 @@ describe.skipIf(FakeKubernetes.unsupported() !== undefined).each(["claim", "copy
       const runner = yield* FakeRunner
       const { state } = yield* runner.prepare()
       const args = yield* container({ entryPointArgs: ["-c", '"echo', "said;", "exit", '3"'] })
-      const { code, stdout } = yield* runner.call("run_container_step", args, { state })
+      const { code, stdout } = yield* runner.call("run_container_step", args, { state, env: quiet })
       assert.strictEqual(stdout, "said\n")
       assert.strictEqual(code, 3)
     }).pipe(Effect.provide(layer(mode)))
@@ -137,7 +140,7 @@ describe.skipIf(FakeKubernetes.unsupported() !== undefined).each(["claim", "copy
           GITHUB_OUTPUT: "/github/file_commands/set_output_c"
         }
       })
-      const step = yield* runner.call("run_container_step", args, { state })
+      const step = yield* runner.call("run_container_step", args, { state, env: quiet })
       assert.strictEqual(
         step.stdout,
         'from the job\n{"action":"opened"}\n/github/home\n/github/runner_temp\n',
@@ -315,9 +318,48 @@ spec:
         entryPointArgs: ['"[%s]"', '"$(echo', 'pwned)"', '"`id`"', '"$HOME"', '"a;', '\\"b\\""', '"$(HOME)"', "*"],
         environmentVariables: { HOME: "/github/home" }
       })
-      const { stdout } = yield* runner.call("run_container_step", args, { state })
+      const { stdout } = yield* runner.call("run_container_step", args, { state, env: quiet })
       assert.strictEqual(stdout, '[$(echo pwned)][`id`][$HOME][a; "b"][$(HOME)][*]')
     }).pipe(Effect.provide(layer(mode)))
+  )
+
+  it.live(
+    "17: a reader that is slow slows the step down, and costs no memory",
+    () =>
+      Effect.gen(function* () {
+        const runner = yield* FakeRunner
+        const { state } = yield* runner.prepare()
+        const size = 100 * 1024 * 1024
+        const step = yield* runner.start(
+          "run_script_step",
+          runner.scriptArgs(`head -c ${size} /dev/zero | tr '\\0' x; echo; exit 9`),
+          { state }
+        )
+        let received = 0
+        let paused = false
+        step.process.stdout?.removeAllListeners("data")
+        step.process.stdout?.on("data", (chunk: Buffer) => {
+          received += chunk.length
+          if (!paused && received > 1024 * 1024) {
+            paused = true
+            step.process.stdout?.pause()
+            setTimeout(() => step.process.stdout?.resume(), 1500)
+          }
+        })
+        let largest = 0
+        const watching = setInterval(() => {
+          const status = existsSync(`/proc/${step.process.pid}/status`)
+            ? readFileSync(`/proc/${step.process.pid}/status`, "utf8")
+            : ""
+          largest = Math.max(largest, Number(/VmHWM:\s+(\d+)/.exec(status)?.[1] ?? 0))
+        }, 50)
+        const { code } = yield* step.ended
+        clearInterval(watching)
+        assert.strictEqual(received, size + 1)
+        assert.strictEqual(code, 9)
+        assert.isBelow(largest / 1024, 130, "MiB at most, however much is written")
+      }).pipe(Effect.provide(layer(mode))),
+    60_000
   )
 
   it.live("18: an API server that speaks v4 only", () =>
@@ -327,7 +369,46 @@ spec:
       const { code, stdout } = yield* runner.script(state, "echo over v4; exit 5")
       assert.deepStrictEqual([code, stdout], [5, "over v4\n"])
       const args = yield* container({ entryPointArgs: ["-c", '"exit', '6"'] })
-      assert.strictEqual((yield* runner.call("run_container_step", args, { state })).code, 6)
+      assert.strictEqual((yield* runner.call("run_container_step", args, { state, env: quiet })).code, 6)
     }).pipe(Effect.provide(layer(mode, { protocols: ["v4.channel.k8s.io"] })))
   )
+
+  it.live(
+    "21: many files are no processes",
+    () =>
+      Effect.gen(function* () {
+        const runner = yield* FakeRunner
+        const many = 3000
+        mkdirSync(join(runner.workspace, "many"))
+        for (let file = 0; file < many; file++) writeFileSync(join(runner.workspace, `many/${file}`), "x")
+        const { state } = yield* runner.prepare()
+        // Within a pod, processes are numbered as they start.
+        const look = Effect.map(runner.script(state, "ls many | wc -l; echo $$"), ({ stdout }) =>
+          stdout.trim().split("\n").map(Number)
+        )
+        const [filesBefore, startedBefore = many] = yield* look
+        assert.strictEqual(filesBefore, many)
+        assert.isBelow(startedBefore, 200)
+        const args = yield* container({
+          entryPointArgs: ["-c", '"ls', "many", "|", "wc", "-l;", "echo", ">", 'many/more"']
+        })
+        assert.strictEqual(
+          (yield* runner.call("run_container_step", args, { state, env: quiet })).stdout.trim(),
+          `${many}`
+        )
+        const [filesAfter, startedAfter = many] = yield* look
+        assert.strictEqual(filesAfter, many + 1)
+        assert.isBelow(startedAfter - startedBefore, 200)
+      }).pipe(Effect.provide(layer(mode))),
+    180_000
+  )
+})
+
+it("every defect that was reproduced has a test", () => {
+  const titles = readFileSync(import.meta.filename, "utf8").matchAll(
+    /^ +"(\d+(?:, \d+)*): |it\.live\("(\d+(?:, \d+)*): /gm
+  )
+  const named = new Set([...titles].flatMap(([, broken, line]) => (broken ?? line ?? "").split(", ").map(Number)))
+  const reproduced = [...Array.from({ length: 18 }, (_, index) => index + 1), 21]
+  assert.includeMembers([...named], reproduced)
 })

@@ -1,6 +1,5 @@
 /**
- * The bundled hook as the runner calls it, against a fake cluster whose pods run for real, with and without a claim. Where GitHub's own hooks
- * are known to do otherwise, a test is named after it.
+ * The bundled hook as the runner calls it, against a fake cluster whose pods run for real, with and without a claim.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { connect } from "node:net"
@@ -105,45 +104,6 @@ echo out=1 >> $GITHUB_OUTPUT; echo sum >> $GITHUB_STEP_SUMMARY; echo made > made
         ]
       )
     }).pipe(Effect.provide(layer(mode)))
-  )
-
-  it.live(
-    "17: a reader that is slow slows the step down, and costs no memory",
-    () =>
-      Effect.gen(function* () {
-        const runner = yield* FakeRunner
-        const { state } = yield* runner.prepare()
-        const size = 100 * 1024 * 1024
-        const step = yield* runner.start(
-          "run_script_step",
-          runner.scriptArgs(`head -c ${size} /dev/zero | tr '\\0' x; echo; exit 9`),
-          { state }
-        )
-        let received = 0
-        let paused = false
-        step.process.stdout?.removeAllListeners("data")
-        step.process.stdout?.on("data", (chunk: Buffer) => {
-          received += chunk.length
-          if (!paused && received > 1024 * 1024) {
-            paused = true
-            step.process.stdout?.pause()
-            setTimeout(() => step.process.stdout?.resume(), 1500)
-          }
-        })
-        let largest = 0
-        const watching = setInterval(() => {
-          const status = existsSync(`/proc/${step.process.pid}/status`)
-            ? readFileSync(`/proc/${step.process.pid}/status`, "utf8")
-            : ""
-          largest = Math.max(largest, Number(/VmHWM:\s+(\d+)/.exec(status)?.[1] ?? 0))
-        }, 50)
-        const { code } = yield* step.ended
-        clearInterval(watching)
-        assert.strictEqual(received, size + 1)
-        assert.strictEqual(code, 9)
-        assert.isBelow(largest / 1024, 130, "MiB at most, however much is written")
-      }).pipe(Effect.provide(layer(mode))),
-    60_000
   )
 
   it.live("an image that cannot be pulled fails at once, says why, answers nothing and leaves nothing", () =>

@@ -40,6 +40,7 @@ export class RunnerPod extends Context.Service<
       args: object,
       options?: { readonly state?: unknown; readonly env?: Readonly<Record<string, string>> }
     ) => Effect.Effect<Ran & { readonly response: unknown }>
+    readonly prepareArgs: (container: object, services?: ReadonlyArray<object>) => object
     readonly prepare: (container: object, services?: ReadonlyArray<object>) => Effect.Effect<unknown>
     /** `run_script_step` with fresh file commands. */
     readonly script: (
@@ -275,22 +276,25 @@ printf '{"action":"opened"}' > ${temp}/_github_workflow/event.json; id -u`
     return { ...ran, response: response === "" ? undefined : JSON.parse(response) }
   })
 
+  const prepareArgs = (container: object, services: ReadonlyArray<object> = []) => ({
+    container: {
+      image: "docker.io/library/ubuntu:latest",
+      workingDirectory: "/__w/repo/repo",
+      environmentVariables: { HOME: "/github/home" },
+      systemMountVolumes,
+      ...container
+    },
+    services
+  })
+
   return RunnerPod.of({
     namespace,
     sh,
     call,
     stepMounts,
+    prepareArgs,
     prepare: Effect.fnUntraced(function* (container, services = []) {
-      const called = yield* call("prepare_job", {
-        container: {
-          image: "docker.io/library/ubuntu:latest",
-          workingDirectory: "/__w/repo/repo",
-          environmentVariables: { HOME: "/github/home" },
-          systemMountVolumes,
-          ...container
-        },
-        services
-      })
+      const called = yield* call("prepare_job", prepareArgs(container, services))
       assert.strictEqual(called.code, 0, `${called.stdout}${called.stderr}`)
       return (called.response as { readonly state: unknown }).state
     }),
