@@ -77,7 +77,9 @@ export const missingFor = (backend: string, has: Capabilities, spec: JobSpec | J
         `services from images (${service.name}: ${service.image})`,
         has.serviceCommands
           ? "Give the service a `command` instead of an image, or use a backend that runs images."
-          : "Use a backend that runs images."
+          : has.containerJobs
+            ? "Describe it together with the environment, or use a backend that runs services."
+            : "Use a backend that runs images."
       )
     }
     if (service.image === undefined && !has.serviceCommands) {
