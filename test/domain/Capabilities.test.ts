@@ -79,9 +79,15 @@ describe("missingFor", () => {
     },
     {
       title: "no services at all",
-      has: { serviceImages: false, serviceCommands: false },
+      has: { serviceImages: false, serviceCommands: false, containerJobs: false },
       job: { services: [image], steps: [] },
       lacks: ["db: postgres:17", "Use a backend that runs images"]
+    },
+    {
+      title: "no services beside containers",
+      has: { serviceImages: false, serviceCommands: false },
+      job: { services: [image], steps: [] },
+      lacks: ["db: postgres:17", "Describe it together with the environment"]
     },
     {
       title: "no services from commands",
