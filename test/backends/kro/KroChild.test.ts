@@ -86,6 +86,19 @@ describe("a pod", () => {
       deletion("2026-01-01T00:00:10Z", 0),
       /^lost Deleted$/
     ],
+    // As seen on Kubernetes 1.36: the kubelet's own delete, the last one, sets the grace to 0, and the time to its own.
+    [
+      "ended because it was deleted, and is kept by a finalizer",
+      terminated(0),
+      deletion("2026-01-01T00:00:12Z", 0),
+      /^lost Deleted$/
+    ],
+    [
+      "ended long before it was deleted, and is kept by a finalizer",
+      terminated(0),
+      deletion("2026-01-01T00:01:00Z", 0),
+      /^ended 0/
+    ],
     ["was deleted after its end", terminated(0), deletion("2026-01-01T00:00:41Z", 30), /^ended 0/],
     [
       "has failed before it ran",

@@ -78,8 +78,10 @@ const test = <E>(
   >,
   kind: PlayedKro.InstanceKind = PlayedKro.usual
 ) =>
-  it.live(title, () =>
-    Effect.scoped(body()).pipe(Effect.provide(FakeKubernetes.layer({ kinds: PlayedKro.kindsWith(kind) })))
+  it.live(
+    title,
+    () => Effect.scoped(body()).pipe(Effect.provide(FakeKubernetes.layer({ kinds: PlayedKro.kindsWith(kind) }))),
+    60_000
   )
 
 const ofRunner = (verb?: string) => ({ user: "runner", ...(verb === undefined ? {} : { verb }) })
@@ -106,7 +108,7 @@ describe.concurrent("a runner whose watches misbehave", () => {
     Effect.gen(function* () {
       const kubernetes = yield* FakeKubernetes.FakeKubernetes
       yield* kubernetes.inject({ match: ofRunner("watch"), action: FakeFault.watch({ endAfter: 2 }) })
-      yield* Effect.forkScoped(Effect.forever(Effect.delay(kubernetes.compact, "200 millis")))
+      yield* Effect.forkScoped(Effect.repeat(Effect.delay(kubernetes.compact, "200 millis"), { times: 4 }))
       yield* green()
     }))
 

@@ -21,7 +21,7 @@ export const view = (child: Child, named: string | undefined): ChildView => {
   const container = status?.containerStatuses?.find((candidate) => candidate.name === name)
   // A container that was started again has already ended once: what runs now is a second run.
   const end = container?.lastState?.terminated ?? container?.state?.terminated
-  const taken = takenAway(child, status, end)
+  const taken = takenAway(child, child as Pod, end)
   if (taken !== undefined) return lost(taken.cause, `${about} ${taken.detail}`)
   if (end !== undefined) return ended(about, name, end)
   if (status?.phase === "Succeeded") return finished(0, `${about} has succeeded`)
@@ -63,7 +63,7 @@ const podReasons: Readonly<Record<string, LostCause>> = {
 /** Who or what ended the pod, unless the work had ended before. */
 const takenAway = (
   { metadata }: Child,
-  status: Pod["status"],
+  { spec, status }: Pod,
   end: Terminated | undefined
 ): { readonly cause: LostCause; readonly detail: string } | undefined => {
   const before = (millis: number) => end?.finishedAt !== undefined && epochMillis(end.finishedAt) < millis
@@ -77,8 +77,10 @@ const takenAway = (
     return { cause, detail: `was ended (${status.reason}): ${status.message ?? "no message"}` }
   }
   if (metadata.deletionTimestamp === undefined) return undefined
-  // The time stamp says when the grace period ends.
-  const requested = epochMillis(metadata.deletionTimestamp) - (metadata.deletionGracePeriodSeconds ?? 0) * 1000
+  // The time stamp says when the grace period ends. The kubelet's own delete, after which only a finalizer keeps a pod, makes that 0 and the
+  // time its own: then what the pod had been given is unknown, and at most this.
+  const grace = metadata.deletionGracePeriodSeconds || (spec?.terminationGracePeriodSeconds ?? 30)
+  const requested = epochMillis(metadata.deletionTimestamp) - grace * 1000
   return before(requested) ? undefined : { cause: "Deleted", detail: "is being deleted by somebody else" }
 }
 
