@@ -165,7 +165,7 @@ const everyStage = Effect.fnUntraced(function* <E, R>(
   assert.fail("the stages have no end")
 })
 
-const slow = { timeout: 240_000, concurrent: true }
+const slow = { timeout: 600_000, concurrent: true }
 
 describe.skipIf(FakeKubernetes.unsupported() !== undefined)("every stage", () => {
   for (const mode of ["claim", "copy"] as const) {
