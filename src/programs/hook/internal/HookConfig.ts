@@ -249,7 +249,7 @@ export const variables = {
   buildAuthSecret: variable(
     ["ACTIONS_RUNNER_HOOK_BUILD_AUTH_SECRET"],
     "a name",
-    "",
+    "the pull secrets of the job's pod",
     text,
     "buildah: a Secret of type `kubernetes.io/dockerconfigjson` for base images."
   ),
