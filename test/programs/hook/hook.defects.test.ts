@@ -287,6 +287,11 @@ spec:
       })
       assert.strictEqual(refused.code, 1)
       assert.match(refused.stdout, /^::error title=Invalid input::args\.environmentVariables\.LARGE .*128 KiB.*\n$/)
+      // Linux has a limit for all of them together, too.
+      const many = Object.fromEntries(Array.from({ length: 30 }, (_, at) => [`V${at}`, "x".repeat(100 * 1024)]))
+      const tooMany = yield* runner.script(state, "echo ran", { args: { environmentVariables: many } })
+      assert.strictEqual(tooMany.code, 126)
+      assert.match(tooMany.stdout, /argument list too long/i)
     }).pipe(Effect.provide(layer(mode)))
   )
 
