@@ -90,13 +90,13 @@ describe("a pod", () => {
     [
       "ended because it was deleted, and is kept by a finalizer",
       terminated(0),
-      deletion("2026-01-01T00:00:12Z", 0),
+      deletion("2026-01-01T00:00:15Z", 0),
       /^lost Deleted$/
     ],
     [
       "ended long before it was deleted, and is kept by a finalizer",
       terminated(0),
-      deletion("2026-01-01T00:01:00Z", 0),
+      deletion("2026-01-01T00:02:00Z", 0),
       /^ended 0/
     ],
     ["was deleted after its end", terminated(0), deletion("2026-01-01T00:00:41Z", 30), /^ended 0/],

@@ -77,12 +77,26 @@ const takenAway = (
     return { cause, detail: `was ended (${status.reason}): ${status.message ?? "no message"}` }
   }
   if (metadata.deletionTimestamp === undefined) return undefined
-  // The time stamp says when the grace period ends. The kubelet's own delete, after which only a finalizer keeps a pod, makes that 0 and the
-  // time its own: then what the pod had been given is unknown, and at most this.
-  const grace = metadata.deletionGracePeriodSeconds || (spec?.terminationGracePeriodSeconds ?? 30)
-  const requested = epochMillis(metadata.deletionTimestamp) - grace * 1000
-  return before(requested) ? undefined : { cause: "Deleted", detail: "is being deleted by somebody else" }
+  return before(deletionRequested(metadata, spec))
+    ? undefined
+    : { cause: "Deleted", detail: "is being deleted by somebody else" }
 }
+
+/**
+ * When the deletion was asked for: the time stamp says when the grace period ends. The kubelet's own delete, after which only a finalizer keeps a
+ * pod, makes that period 0 and the time its own: then it was before the period of the pod's spec, and before what the kubelet needed.
+ */
+const deletionRequested = (
+  { deletionGracePeriodSeconds = 0, deletionTimestamp = "" }: Child["metadata"],
+  spec: Pod["spec"]
+) => {
+  const ends = epochMillis(deletionTimestamp)
+  if (deletionGracePeriodSeconds > 0) return ends - deletionGracePeriodSeconds * 1000
+  return ends - (spec?.terminationGracePeriodSeconds ?? 30) * 1000 - kubeletDelay
+}
+
+/** More than that hardly passes between the end of a pod's containers and the kubelet's delete. */
+const kubeletDelay = 30_000
 
 const ended = (about: string, container: string | undefined, end: Terminated): ChildView => {
   const where = `${about}, container ${container}`
