@@ -79,7 +79,7 @@ const lazyExports = (names: ReadonlyArray<string>, get: (name: string) => string
  * it the memory of all that has come over a connection.
  */
 const flags: Readonly<Record<string, string>> = {
-  hook: "--interrupt-budget=1000000 --semi-space-growth-factor=1"
+  hook: "--interrupt-budget=10000000 --semi-space-growth-factor=1"
 }
 
 /** Gives what esbuild says of it. */

@@ -76,6 +76,7 @@ const toCache = (file, source, script, kinds) => {
 const load = () => {
   /** @type {string | undefined} */
   let file
+  /** @type {ReturnType<typeof fromCache>} */
   let cached
   if (wanted !== "off" && process.platform !== "win32") {
     try {

@@ -84,7 +84,7 @@ export interface ExecProcess {
 }
 
 /** Beyond this much unread output the socket is not read. */
-const unreadLimit = 1024 * 1024
+const unreadLimit = 256 * 1024
 
 /** Beyond this much input on its way, writers wait until half of it is gone. */
 const unsentLimit = 512 * 1024

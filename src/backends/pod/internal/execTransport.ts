@@ -43,7 +43,7 @@ export const makeExecTransport = (kube: KubeClient["Service"], pod: JobPod): Ste
     const token = yield* Effect.sync(() => `\u001e${randomBytes(16).toString("hex")}`)
     const exit = Deferred.makeUnsafe<Trailer, BackendError>()
     const started = Deferred.makeUnsafe<void, BackendError>()
-    const queue = yield* Queue.bounded<OutputChunk, Cause.Done | BackendError>(32)
+    const queue = yield* Queue.bounded<OutputChunk, Cause.Done | BackendError>(8)
     const received = { stdout: 0, stderr: 0 }
     /** The step has ended, or never was: there is nothing to stop. */
     let over = false
