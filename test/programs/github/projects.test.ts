@@ -6,7 +6,7 @@ import * as Redacted from "effect/Redacted"
 import * as LocalBackend from "../../../src/backends/local/LocalBackend.ts"
 import type * as RunOptions from "../../../src/programs/github/RunOptions.ts"
 import * as WorkflowFile from "../../../src/programs/github/WorkflowFile.ts"
-import { directoryWith, onDisk, runFile } from "./support.ts"
+import { directoryWith, noPython, onDisk, runFile } from "./support.ts"
 
 const project = join(import.meta.dirname, "fixtures/project")
 
@@ -17,6 +17,7 @@ interface Case {
   readonly says: ReadonlyArray<string | RegExp>
   readonly never?: ReadonlyArray<string>
   readonly summaries?: ReadonlyArray<string>
+  readonly python?: true
 }
 
 const github = { ref: "refs/heads/main", sha: "0123456789".repeat(4), repository: "Owner/Project" }
@@ -43,6 +44,7 @@ const cases: Readonly<Record<string, Case>> = {
     says: ["build core with key found\nlock 1", "build web with key found\nlock 2", "docs index.md"]
   },
   changes: {
+    python: true,
     options: {
       event: { name: "pull_request", payload: { files: ["src/a.c"], pull_request: { base: { ref: "3.13" } } } }
     },
@@ -127,6 +129,7 @@ const cases: Readonly<Record<string, Case>> = {
     ]
   },
   "python-tests": {
+    python: true,
     jobs: { sqlite: "success", memory: "success" },
     says: ["tests on sqlite sqlite venv", "tests on memory memory venv"],
     never: ["debugging"]
@@ -138,10 +141,11 @@ const cases: Readonly<Record<string, Case>> = {
 }
 
 describe("a workflow of a public project", () => {
-  for (const [name, { conclusion = "success", jobs, never = [], options, says, summaries = [] }] of Object.entries(
-    cases
-  )) {
-    it.live(name, () =>
+  for (const [
+    name,
+    { conclusion = "success", jobs, never = [], options, python, says, summaries = [] }
+  ] of Object.entries(cases)) {
+    it.live.skipIf(python === true && noPython)(name, () =>
       onDisk(
         Effect.gen(function* () {
           const state = yield* directoryWith({})

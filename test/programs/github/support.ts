@@ -1,4 +1,5 @@
 /** What the tests of workflow files have in common. */
+import { spawnSync } from "node:child_process"
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
@@ -13,6 +14,9 @@ import type { OptionInvalid } from "../../../src/programs/github/OptionInvalid.t
 import type * as RunOptions from "../../../src/programs/github/RunOptions.ts"
 import * as WorkflowFile from "../../../src/programs/github/WorkflowFile.ts"
 import * as WorkflowRun from "../../../src/programs/github/WorkflowRun.ts"
+
+/** `shell: python` is the command `python`, which many machines do not have, or only as `python3`. */
+export const noPython = spawnSync("python", ["-c", ""]).status !== 0
 
 /** A directory with these files, gone with the scope. */
 export const directoryWith = (
