@@ -1,6 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
-import { makeLogReader } from "../../../src/backends/pod/internal/containerLog.ts"
+import * as Stream from "effect/Stream"
+import * as TestClock from "effect/testing/TestClock"
+import type { KubeClient } from "../../../src/backends/kubernetes/KubeClient.ts"
+import { containerLog, makeLogReader } from "../../../src/backends/pod/internal/containerLog.ts"
 
 interface Line {
   readonly time: string
@@ -114,4 +119,38 @@ describe("makeLogReader", () => {
     )
     assert.strictEqual(reader.since, timeOf(5000))
   })
+})
+
+describe("containerLog", () => {
+  const time = timeOf(0)
+  const whole = `${time} one\n${time} ${"y".repeat(40)}\n`
+  const cut = whole.slice(0, -20)
+  const read = Effect.fnUntraced(function* (connections: ReadonlyArray<string>) {
+    let asked = 0
+    const kube = {
+      logs: () => Stream.succeed(Buffer.from(connections[Math.min(asked++, connections.length - 1)] ?? ""))
+    } as unknown as KubeClient["Service"]
+    const reading = yield* containerLog(kube, { namespace: "n", pod: "p", container: "c" }, Effect.succeed(true)).pipe(
+      Stream.map((bytes) => Uint8Array.from(bytes)),
+      Stream.runCollect,
+      Effect.forkChild
+    )
+    yield* TestClock.adjust("1 minute")
+    return { asked, text: textOf(yield* Fiber.join(reading)) }
+  })
+
+  it.effect("is looked at once more when the container has ended", () =>
+    Effect.gen(function* () {
+      const first = `${time} one\n`
+      assert.deepStrictEqual(yield* read([first, whole]), { asked: 3, text: `one\n${"y".repeat(40)}\n` })
+      assert.deepStrictEqual(yield* read([first]), { asked: 2, text: "one\n" })
+    })
+  )
+
+  it.effect("is looked at some times more while its last line has no end", () =>
+    Effect.gen(function* () {
+      assert.strictEqual((yield* read([cut, cut, cut, cut, whole])).text, `one\n${"y".repeat(40)}\n`)
+      assert.deepStrictEqual(yield* read([cut]), { asked: 6, text: `one\n${"y".repeat(21)}` })
+    })
+  )
 })

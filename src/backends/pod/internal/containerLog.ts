@@ -127,6 +127,10 @@ export const makeLogReader = () => {
   return {
     push,
     reconnect,
+    /** What came last is no whole line. */
+    get inLine(): boolean {
+      return inLine || pending.length > 0
+    },
     /** From when on to ask after a break. */
     get since(): string | undefined {
       return seconds[0]?.since
@@ -143,7 +147,8 @@ const empty = new Uint8Array(0)
  * All of a container's output. `ended` tells whether the container has, asked when its log ends: one that ends before it is asked for again.
  *
  * Kubelet tells that a container has ended before the runtime has written all of its log (seen on containerd 2: the end of a last line of
- * 100 KB was missing, cut in the middle). So the end counts only when a look some time later finds nothing more.
+ * 100 KB was missing, cut in the middle). So the end counts only when a look some time later finds nothing more, and several looks where the
+ * last line has no end: most likely it was cut, though a container may leave it so.
  */
 export const containerLog = (
   kube: KubeClient["Service"],
@@ -168,8 +173,8 @@ export const containerLog = (
     }
     return false
   })
-  /** `failures`: connections in a row that gave nothing; `final`: the container has ended some time ago. */
-  const from = (failures: number, final: boolean): Stream.Stream<Uint8Array, BackendError> =>
+  /** `failures`: connections in a row that gave nothing; `looks`: how many in a row since the container ended, none while it may run. */
+  const from = (failures: number, looks: number): Stream.Stream<Uint8Array, BackendError> =>
     Stream.suspend(() => {
       let broken: KubeError | undefined
       let some = false
@@ -177,17 +182,17 @@ export const containerLog = (
         some = true
       })
       const rest = Stream.suspend(() => {
-        if (final && !some && broken === undefined) return Stream.empty
+        if (looks >= (reader.inLine ? looksInLine : 1) && !some && broken === undefined) return Stream.empty
         const next = some || broken === undefined ? 0 : failures + 1
         if (next > patience && broken !== undefined) return Stream.fail(fromKubeError(broken))
-        const settled = Effect.as(Effect.sleep(settling), from(next, true))
-        if (final) return Stream.unwrap(settled)
-        const looks = broken === undefined ? lag : [Math.min(2000, 100 * 2 ** Math.min(next, 6))]
+        const settled = Effect.as(Effect.sleep(settling), from(next, some ? 1 : looks + 1))
+        if (looks > 0) return Stream.unwrap(settled)
+        const pauses = broken === undefined ? lag : [Math.min(2000, 100 * 2 ** Math.min(next, 6))]
         return Stream.unwrap(
-          Effect.flatMap(endedWithin(looks), (yes) => (yes ? settled : Effect.succeed(from(next, false))))
+          Effect.flatMap(endedWithin(pauses), (yes) => (yes ? settled : Effect.succeed(from(next, 0))))
         )
       })
-      return connection(!final).pipe(
+      return connection(looks === 0).pipe(
         Stream.tap(() => noticed),
         Stream.catch((error) => {
           if (!mayHeal(error)) return Stream.fail(fromKubeError(error))
@@ -197,11 +202,14 @@ export const containerLog = (
         Stream.concat(rest)
       )
     })
-  return from(0, false)
+  return from(0, 0)
 }
 
 /** How long the runtime may still write, in milliseconds. */
 const settling = 200
+
+/** After a line without an end. Seen on a busy machine: the rest of one came more than one look later. */
+const looksInLine = 5
 
 /**
  * A log that ends is mostly the container's end, which its status tells up to 1.2 s later: when to look, before the log is asked for again, in
