@@ -25,12 +25,14 @@ import { jobContainer } from "../PodNames.ts"
 import type { PodManifest } from "../PodOptions.ts"
 import { lossOf } from "../PodStatus.ts"
 import type { BuiltStep } from "./builtStep.ts"
+import { claimedStepFiles } from "./claimedStepFiles.ts"
 import { containerLog } from "./containerLog.ts"
 import { placeStep, prepareStep } from "./dockerfileStep.ts"
 import { planMounts } from "./mountPlan.ts"
 import { awaitPod } from "./readiness.ts"
-import { makeStepFiles, type Setting } from "./stepFiles.ts"
-import { withWorkspace } from "./stepWorkspace.ts"
+import type { Setting } from "./stepFiles.ts"
+import { hasOwnWorkspace, withWorkspace } from "./stepWorkspace.ts"
+import { travellingStepFiles } from "./travellingStepFiles.ts"
 import { secretName } from "./volumeTransport.ts"
 
 /** Starts it; the scope is the step's. */
@@ -61,7 +63,10 @@ export const startContainerStep = Effect.fnUntraced(function* (given: Setting, a
         })
   if (made !== undefined && !("prepared" in made)) return endedBuild(made.exitCode, made.log)
   const plan = planMounts({ mounts: data.mounts, volumes: [], podVolumes: options.volumes ?? [], sharing })
-  const files = yield* makeStepFiles({ ...setting, name, id, plan }, step)
+  const files =
+    sharing._tag === "Claim" && !hasOwnWorkspace(data)
+      ? yield* claimedStepFiles({ ...setting, plan }, sharing, step)
+      : yield* travellingStepFiles({ ...setting, name, plan }, step)
   const built = made === undefined ? undefined : yield* placeStep(made.prepared, step, files)
   const address = data.facts.services.length === 0 ? data.address : (data.address ?? (yield* addressOf(setting)))
   const manifests = stepManifests(step, identity, plan, {
