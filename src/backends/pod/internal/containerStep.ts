@@ -27,6 +27,7 @@ import { lossOf } from "../PodStatus.ts"
 import type { BuiltStep } from "./builtStep.ts"
 import { claimedStepFiles } from "./claimedStepFiles.ts"
 import { containerLog } from "./containerLog.ts"
+import { createNamed } from "./creating.ts"
 import { placeStep, prepareStep } from "./dockerfileStep.ts"
 import { planMounts } from "./mountPlan.ts"
 import { awaitPod } from "./readiness.ts"
@@ -114,12 +115,10 @@ export const startContainerStep = Effect.fnUntraced(function* (given: Setting, a
   )
 
   const pod = yield* Effect.gen(function* () {
-    yield* Effect.forEach(
-      manifests.secrets,
-      (body) => kube.request({ verb: "create", resource: KubeResource.secrets, namespace, body }),
-      { concurrency: "unbounded" }
-    )
-    return yield* kube.request({ verb: "create", resource: KubeResource.pods, namespace, body: manifests.pod })
+    yield* Effect.forEach(manifests.secrets, (body) => createNamed(kube, KubeResource.secrets, namespace, body), {
+      concurrency: "unbounded"
+    })
+    return yield* createNamed(kube, KubeResource.pods, namespace, manifests.pod)
   }).pipe(Effect.mapError(fromKubeError))
   const waiting = {
     kube,
