@@ -18,7 +18,10 @@ const follow = async (shell: Shell, step: Step, more: Partial<Parameters<typeof 
   const ended = await runScript(shell, followScript(step, more)).ended
   const reader = makeTrailerReader(token, true)
   const stdout = Buffer.from(reader.push(ended.stdout)).toString()
-  return { stdout, stderr: ended.stderr.toString(), trailer: reader.trailer, code: ended.code }
+  const beside = makeTrailerReader(token, true)
+  const stderr = Buffer.from(beside.push(ended.stderr)).toString()
+  if (more.merged !== true) assert.strictEqual(beside.trailer?.end, reader.trailer?.end)
+  return { stdout, stderr, trailer: reader.trailer, code: ended.code }
 }
 
 for (const shell of shells()) {

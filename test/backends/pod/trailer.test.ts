@@ -83,6 +83,14 @@ describe("makeTrailerReader", () => {
     assert.isTrue(reader.started)
   })
 
+  it("what was said before the start is not the step's", () => {
+    const reader = makeTrailerReader(token, false)
+    const said = read(reader, bytesOf("sh: no such thing\n", `${token} started\n`, "err"), [])
+    assert.strictEqual(said.toString().slice(-3), "err")
+    const whole = makeTrailerReader(token, false)
+    assert.strictEqual(bytesOf(whole.push(bytesOf("noise\n", `${token} started\n`, "err"))).toString(), "err")
+  })
+
   for (const end of ["lost", "refused"] as const) {
     it(`an end that is no exit code: ${end}`, () => {
       const reader = makeTrailerReader(token, true)

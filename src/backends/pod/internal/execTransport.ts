@@ -68,23 +68,30 @@ export const makeExecTransport = (kube: KubeClient["Service"], pod: JobPod): Ste
     /** One connection; its trailer if it came that far, else why not. */
     const connection = Effect.fnUntraced(function* () {
       madeAt = undefined
-      const reader = makeTrailerReader(token, Deferred.isDoneUnsafe(started))
+      const running = Deferred.isDoneUnsafe(started)
+      const readers = { stdout: makeTrailerReader(token, running), stderr: makeTrailerReader(token, running) }
+      /** What comes last may not come, of each stream: only what both have said is an end. */
+      const ended = () => (request.merged || readers.stderr.trailer !== undefined ? readers.stdout.trailer : undefined)
       const said: Array<string> = []
       const process = yield* openScript(kube, place, scriptFor())
       madeAt = yield* Clock.currentTimeMillis
       yield* Stream.runForEachWhile(process.output, ({ bytes, stream }) => {
-        const own = stream === "stdout" ? reader.push(bytes) : bytes
-        if (stream === "stderr" && !reader.started) said.push(Buffer.from(bytes).toString("utf8"))
-        if (reader.started) Deferred.doneUnsafe(started, Effect.void)
-        // Of two streams the other may still be on its way.
-        const goOn = reader.trailer === undefined || !request.merged
-        if (own.length === 0 || (stream === "stderr" && !reader.started)) return Effect.succeed(goOn)
+        const reader = readers[stream]
+        const own = reader.push(bytes)
+        if (readers.stdout.started) Deferred.doneUnsafe(started, Effect.void)
+        const goOn = ended() === undefined
+        if (own.length === 0) return Effect.succeed(goOn)
+        if (stream === "stderr" && !reader.started) {
+          said.push(Buffer.from(own).toString("utf8"))
+          return Effect.succeed(goOn)
+        }
         received[stream] += own.length
         return Effect.as(Queue.offer(queue, { stream, bytes: own }), goOn)
       })
+      const trailer = ended()
       // What the trailer says is all there is: nothing of the follower's own end is waited for.
-      const code = reader.trailer === undefined ? yield* process.exitCode : 0
-      return { trailer: reader.trailer, code, said: said.join("").trim() }
+      const code = trailer === undefined ? yield* process.exitCode : 0
+      return { trailer, code, said: said.join("").trim() }
     })
 
     const nowLost = pod.nowLost.pipe(

@@ -191,6 +191,7 @@ while :; do sleep 3600 & wait $!; done
  *
  * - Whoever followed before has lost its connection: it would wait for output that nobody takes.
  * - Output is passed on in parts, and at the end as much as there is then: something of the step may write for ever.
+ * - stderr has its own beginning and end between such tokens: the two streams overtake each other on their way, and what comes last may not come.
  * - Each process that the shell starts takes a ms: what a test of the shell's own can tell starts none.
  */
 export const follow = (options: {
@@ -207,7 +208,7 @@ export const follow = (options: {
 }): string => `${lookups}
 d=${quote(options.directory)}
 begun=${options.launched === true ? "" : "1"}
-begin() { if [ -z "$begun" ] && [ -e "$d/pid" ]; then begun=1; printf '%s started\\n' ${quote(options.token)}; fi; }
+begin() { if [ -z "$begun" ] && [ -e "$d/pid" ]; then begun=1; printf '%s started\\n' ${quote(options.token)}; ${options.merged ? "" : `printf '%s started\\n' ${quote(options.token)} >&2; `}fi; }
 me="$d/follower.$$"
 trap : USR1
 trap 'rm -f "$me"' EXIT
@@ -247,6 +248,7 @@ ${options.merged ? "" : 'rest 4 "$d/err" >&2'}
 c=lost
 if [ -e "$d/code" ]; then read -r c <"$d/code"; fi
 printf '%s exit %s\\n' ${quote(options.token)} "$c"
+${options.merged ? "" : `printf '%s exit %s\\n%s end\\n' ${quote(options.token)} "$c" ${quote(options.token)} >&2`}
 f() {
   if [ -f "$1" ] && [ ! -s "$1" ]; then printf '%s file 0 %s\\n\\n' ${quote(options.token)} "$2"
   elif [ -f "$1" ] && [ -r "$1" ]; then

@@ -1,5 +1,6 @@
 /**
- * What `follow` (podScripts) writes to its stdout: the step's own output, then, after a token that only we know, how it ended and files.
+ * What `follow` (podScripts) writes to each of its streams: the step's own output, then, after a token that only we know, how it ended, and on stdout
+ * files.
  */
 
 /** What the pod says after the output: `lost` if the step's wrapper is gone without a word. */
@@ -37,15 +38,17 @@ export const makeTrailerReader = (token: string, running: boolean) => {
       return keep ? all.subarray(0, tail) : all
     }
     const startedLine = `${token} started\n`
-    if (!started && at === 0) {
-      if (all.length < startedLine.length) {
+    if (!started) {
+      const told = all.subarray(at, at + startedLine.length)
+      if (told.length < startedLine.length) {
         held = Buffer.from(all)
         return empty
       }
-      if (all.subarray(0, startedLine.length).toString("latin1") === startedLine) {
+      if (told.toString("latin1") === startedLine) {
         started = true
         held = Buffer.alloc(0)
-        return push(all.subarray(startedLine.length))
+        // What was before is not the step's.
+        return push(all.subarray(at + startedLine.length))
       }
     }
     held = Buffer.alloc(0)
