@@ -39,4 +39,4 @@ const cluster = Layer.effect(
 )
 
 // The suite of the fake, on what it plays.
-behaviour(Layer.merge(cluster, client).pipe(Layer.provide(testNamespace), Layer.orDie), { pods: true })
+behaviour(Layer.merge(cluster, client).pipe(Layer.provide(testNamespace), Layer.orDie), { pods: true, prompt: false })

@@ -21,4 +21,4 @@ const cluster = Layer.effect(
   })
 ).pipe(Layer.provideMerge(FakeKubernetes.layer({ namespace: "ci" })))
 
-behaviour(cluster, { pods: FakeKubernetes.unsupported() === undefined })
+behaviour(cluster, { pods: FakeKubernetes.unsupported() === undefined, prompt: true })

@@ -42,5 +42,6 @@ const client = Layer.effect(
 )
 
 behaviour(Layer.provide(Layer.merge(cluster, client), FakeKubernetes.layer({ namespace: "ci" })), {
-  pods: FakeKubernetes.unsupported() === undefined
+  pods: FakeKubernetes.unsupported() === undefined,
+  prompt: true
 })

@@ -13,11 +13,11 @@ export type Register = <E>(
 ) => void
 
 /** Registers all of it. */
-export const behaviour = (layer: ClusterLayer, options: { readonly pods: boolean }): void => {
+export const behaviour = (layer: ClusterLayer, options: { readonly pods: boolean; readonly prompt: boolean }): void => {
   describeWith(layer, { excludeTestServices: true, timeout: "3 minutes" })((it) => {
     const register: Register = (title, body) => it.effect(title, body)
     describe("objects", () => objects(register))
     describe.skipIf(!options.pods)("pods", () => podLives(register))
-    describe.skipIf(!options.pods)("processes in pods", () => podProcesses(register))
+    describe.skipIf(!options.pods)("processes in pods", () => podProcesses(register, options.prompt))
   })
 }
