@@ -235,16 +235,15 @@ for (const shell of shells()) {
         // One after the other, as connections break.
         const last = follow(shell, step)
         const followers = () => readdirSync(step.directory).filter((name) => name.startsWith("follower."))
-        for (const one of before) {
-          // Only the last one goes on; which it is among those that began together is nobody's business.
-          await Promise.race([one.ended, new Promise((resolve) => setTimeout(resolve, 50))])
-        }
-        const again = runScript(shell, followScript(step))
-        await Promise.all(before.map((one) => one.ended))
+        // Only the last one goes on; which it is among those that begin together is nobody's business.
+        const all = Promise.all(before.map((one) => one.ended)).then(() => true)
+        const again: Array<ReturnType<typeof runScript>> = []
+        do again.push(runScript(shell, followScript(step)))
+        while (!(await Promise.race([all, new Promise((resolve) => setTimeout(resolve, 500, false))])))
         assert.isAtMost(followers().length, 2)
         writeFileSync(join(step.directory, "go"), "")
         await step.ended
-        await Promise.all([last, again.ended])
+        await Promise.all([last, ...again.map((one) => one.ended)])
       }))
 
     // It takes the five seconds that such a thing is given.
