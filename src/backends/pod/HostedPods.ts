@@ -32,7 +32,7 @@ import { type Place, runScript } from "./internal/podExec.ts"
 import { makePodWatch } from "./internal/podWatch.ts"
 import * as releasing from "./internal/releasing.ts"
 import { jobVariables } from "./internal/stepProgram.ts"
-import { secretName } from "./internal/volumeTransport.ts"
+import { unguessable } from "./internal/unguessable.ts"
 import { environmentLabel } from "./PodNames.ts"
 import type { Options, PodManifest } from "./PodOptions.ts"
 
@@ -175,7 +175,7 @@ export const make = Effect.fnUntraced(function* (
       pod,
       container,
       workspace: elsewhere ? undefined : workspace,
-      fallback: `/tmp/jobscope-${yield* secretName}`,
+      fallback: `/tmp/jobscope-${yield* unguessable}`,
       variables: yield* jobVariables(spec.env)
     })
     if (plan instanceof InvalidInput) return yield* fail(plan)

@@ -43,7 +43,8 @@ import * as podScripts from "./internal/podScripts.ts"
 import { makePodWatch } from "./internal/podWatch.ts"
 import { awaitPod } from "./internal/readiness.ts"
 import * as releasing from "./internal/releasing.ts"
-import { greeting, secretName } from "./internal/volumeTransport.ts"
+import { unguessable } from "./internal/unguessable.ts"
+import { greeting } from "./internal/volumeTransport.ts"
 import { jobManifests } from "./PodManifest.ts"
 import { custodyAnnotation, environmentLabel, jobContainer } from "./PodNames.ts"
 import type { Options, PodManifest } from "./PodOptions.ts"
@@ -259,7 +260,7 @@ export const layer = (options?: Options): Layer.Layer<JobBackend, never, KubeCli
 
 const nothing: Effect.Effect<undefined> = Effect.as(Effect.void, undefined)
 
-const shortId = Effect.map(secretName, (name) => name.slice(0, 8))
+const shortId = Effect.map(unguessable, (name) => name.slice(0, 8))
 
 const unheard = new Unsupported({
   backend: "pod",

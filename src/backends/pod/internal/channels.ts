@@ -7,7 +7,8 @@ import { BackendError, fail, InvalidInput, StorageFailed, Unsupported } from "..
 import { labelValue } from "../PodNames.ts"
 import type { ClaimSharing, Options, Sharing } from "../PodOptions.ts"
 import type { MountPlan } from "./mountPlan.ts"
-import { prepareVolume, secretName } from "./volumeTransport.ts"
+import { unguessable } from "./unguessable.ts"
+import { prepareVolume } from "./volumeTransport.ts"
 
 /** Where all environments of this machine have theirs. */
 export const stateDirectoryOf = (sharing: ClaimSharing): string =>
@@ -30,7 +31,7 @@ export const open = Effect.fnUntraced(function* (about: {
     return options.transport === "volume" ? yield* fail(impossible) : undefined
   }
   const directory = Path.join(stateDirectoryOf(sharing), environment)
-  const local = Path.join(directory, yield* secretName)
+  const local = Path.join(directory, yield* unguessable)
   const prepared = Effect.andThen(
     // First: by it the rest is found, however far this comes.
     storing(() => {

@@ -8,14 +8,14 @@ import type { LateFiles } from "./builtStep.ts"
 import { stateDirectoryOf } from "./channels.ts"
 import { type MountPlan, workVolume } from "./mountPlan.ts"
 import { filesDirectory, type Setting, type StepFiles, temporary, variablesOf } from "./stepFiles.ts"
-import { secretName } from "./volumeTransport.ts"
+import { unguessable } from "./unguessable.ts"
 
 export const claimedStepFiles = Effect.fnUntraced(function* (
   { identity, plan }: Setting & { readonly plan: MountPlan },
   sharing: Extract<Setting["sharing"], { readonly _tag: "Claim" }>,
   step: ContainerStep
 ) {
-  const directory = Path.join(stateDirectoryOf(sharing), identity.environment, yield* secretName)
+  const directory = Path.join(stateDirectoryOf(sharing), identity.environment, yield* unguessable)
   if (step.files.length > 0) {
     yield* Effect.acquireRelease(
       Effect.sync(() => {

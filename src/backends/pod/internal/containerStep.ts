@@ -34,14 +34,14 @@ import { awaitPod } from "./readiness.ts"
 import type { Setting } from "./stepFiles.ts"
 import { hasOwnWorkspace, withWorkspace } from "./stepWorkspace.ts"
 import { travellingStepFiles } from "./travellingStepFiles.ts"
-import { secretName } from "./volumeTransport.ts"
+import { unguessable } from "./unguessable.ts"
 
 /** Starts it; the scope is the step's. */
 export const startContainerStep = Effect.fnUntraced(function* (given: Setting, asked: ContainerStep) {
   const { data, step } = withWorkspace(given.data, asked)
   const setting: Setting = { ...given, data }
   const { identity, job, kube, namespace, options, sharing, watch } = setting
-  const id = (yield* secretName).slice(0, 8)
+  const id = (yield* unguessable).slice(0, 8)
   const name =
     options.childName?.(identity.environment, "step", id) ?? `${identity.environment.slice(0, 235)}-step-${id}`
   const own = new Set(data.volumes.map((volume) => volume.name))

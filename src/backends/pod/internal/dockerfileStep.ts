@@ -10,7 +10,7 @@ import type { PlanContainer, PlanVolume } from "../../dockerfile/StepPlan.ts"
 import type { Options } from "../PodOptions.ts"
 import type { BuiltContainer, BuiltStep, FilesFor, SecurityContext } from "./builtStep.ts"
 import type { PodVolume, VolumeMount } from "./mountPlan.ts"
-import { secretName } from "./volumeTransport.ts"
+import { unguessable } from "./unguessable.ts"
 
 /** The default, loaded when there is a Dockerfile: few processes see one. */
 const inline: Effect.Effect<Builder["Service"]> = Effect.map(
@@ -52,7 +52,7 @@ export const prepareStep = Effect.fnUntraced(function* (
       architecture: architectures[arch],
       credentials: step.credentials === undefined ? [] : [step.credentials],
       moreCredentials: Effect.flatMap(pullSecrets, credentialsIn),
-      log: options.buildLog === "github" ? githubLog(yield* secretName) : plainLog,
+      log: options.buildLog === "github" ? githubLog(yield* unguessable) : plainLog,
       write: (line) =>
         Effect.sync(() => {
           log.push(line)

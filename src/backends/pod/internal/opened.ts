@@ -21,7 +21,8 @@ import type { PodWatch } from "./podWatch.ts"
 import { logTail } from "./readiness.ts"
 import type { JobPod } from "./StepTransport.ts"
 import { scriptName, stepProgram } from "./stepProgram.ts"
-import { makeVolumeTransport, secretName } from "./volumeTransport.ts"
+import { unguessable } from "./unguessable.ts"
+import { makeVolumeTransport } from "./volumeTransport.ts"
 
 /** What the environments of a backend have in common. */
 export interface Common {
@@ -81,7 +82,7 @@ export const startIn = (
         })
       )
     }
-    const id = yield* secretName
+    const id = yield* unguessable
     const main = yield* stepProgram(step, {
       id,
       workingDirectory: StepCommand.workingDirectory(setting, step, data.facts.workspace),

@@ -15,7 +15,7 @@ import type { PodData } from "./podData.ts"
 import { stateDirectory } from "./podScripts.ts"
 import type { PodWatch } from "./podWatch.ts"
 import type { awaitPod } from "./readiness.ts"
-import { secretName } from "./volumeTransport.ts"
+import { unguessable } from "./unguessable.ts"
 
 type Container = NonNullable<PodManifest["spec"]>["containers"][number]
 type Waiting = Omit<Parameters<typeof awaitPod>[0], "pod" | "enough">
@@ -61,7 +61,7 @@ export const variablesOf = (step: ContainerStep) =>
 /** A path in a directory, for a new directory whose name cannot be guessed; what is made there goes with the scope. */
 export const temporary = (parent: string): Effect.Effect<string, never, Scope.Scope> =>
   Effect.acquireRelease(
-    Effect.map(secretName, (name) => Path.join(parent, name)),
+    Effect.map(unguessable, (name) => Path.join(parent, name)),
     (path) =>
       // What a container has left there may be another user's: it goes with the environment.
       Effect.ignore(

@@ -10,7 +10,6 @@
  * Directories are made here and are open to all, because the container may have any user; what protects their contents is that their
  * names cannot be guessed. The container makes only files, so that whoever made the directory can remove all of it.
  */
-import { randomBytes } from "node:crypto"
 import * as Fs from "node:fs"
 import { Socket } from "node:net"
 import * as Path from "node:path"
@@ -251,9 +250,6 @@ const listen = (fifo: string) =>
       return { all: Deferred.await(ended) }
     }
   )
-
-/** A name that cannot be guessed, for a directory that all may enter. */
-export const secretName = Effect.sync(() => randomBytes(16).toString("hex"))
 
 const codeOf = (error: unknown): unknown =>
   typeof error === "object" && error !== null && "code" in error ? error.code : undefined
