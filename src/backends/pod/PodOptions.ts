@@ -54,6 +54,11 @@ export interface CopySharing {
    * once. Default: none.
    */
   readonly watched?: ReadonlyArray<string> | undefined
+  /**
+   * Directories of this machine, inside of sources of mounts, in which each file belongs to the one step whose variables name its path in the
+   * container: it goes there with that step, and comes back with it, whatever other steps do at the same time. Default: none.
+   */
+  readonly perStep?: ReadonlyArray<string> | undefined
   /** Paths of this machine that are never copied. */
   readonly excluded?: ReadonlyArray<string> | undefined
   /** Where another process finds what has been copied; needed for `watched` across processes. Default: only this process knows. */

@@ -106,6 +106,27 @@ echo out=1 >> $GITHUB_OUTPUT; echo sum >> $GITHUB_STEP_SUMMARY; echo made > made
     }).pipe(Effect.provide(layer(mode)))
   )
 
+  it.live("steps that begin together each keep their outputs and their script, whatever the others bring along", () =>
+    Effect.gen(function* () {
+      const runner = yield* FakeRunner
+      const { state } = yield* runner.prepare()
+      const ids = [1, 2, 3, 4, 5, 6]
+      const all = yield* Effect.forEach(
+        ids,
+        (id) =>
+          runner.script(
+            state,
+            `echo "own=${id}" >> $GITHUB_OUTPUT; sleep 0.${id}; echo "later=${id}" >> $GITHUB_OUTPUT; echo ${id} >> $GITHUB_STEP_SUMMARY; exit ${id}`
+          ),
+        { concurrency: "unbounded" }
+      )
+      assert.deepStrictEqual(
+        all.map(({ code, outputs, stdout, summary }) => [code, stdout, outputs, summary]),
+        ids.map((id) => [id, "", `own=${id}\nlater=${id}\n`, `${id}\n`])
+      )
+    }).pipe(Effect.provide(layer(mode)))
+  )
+
   it.live("an image that cannot be pulled fails at once, says why, answers nothing and leaves nothing", () =>
     Effect.gen(function* () {
       const runner = yield* FakeRunner

@@ -20,7 +20,7 @@ export interface StepRequest {
   readonly merged: boolean
   readonly stopGrace: Duration.Duration
   /** Files at other places of the container, put there before the step starts. Absolute paths; text without NUL. */
-  readonly uploads: ReadonlyArray<TransportFile>
+  readonly uploads: ReadonlyArray<Upload>
   /** In sh: tells files of the container that come back after the step, by `f <path> <name>`. Empty for none. */
   readonly returning: string
 }
@@ -28,6 +28,12 @@ export interface StepRequest {
 export interface TransportFile {
   readonly name: string
   readonly content: string
+}
+
+/** A file at its place in the container. */
+export interface Upload extends TransportFile {
+  /** No other step knows it. What others may be reading, or bring as well, is replaced as a whole. */
+  readonly own: boolean
 }
 
 /** A step that runs; what it has more is for after its end, as `files` is. */

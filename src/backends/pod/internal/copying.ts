@@ -2,14 +2,15 @@
  * The files of an environment that shares no volume with this machine: to the pod before the first step, changes of this side with each
  * step, what the caller wants back after each step.
  */
-import * as Fs from "node:fs"
 import * as Path from "node:path"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { Mount } from "../../../domain/Container.ts"
-import { BackendError, StorageFailed } from "../../../domain/JobError.ts"
+import type { EnvVars } from "../../../domain/EnvVars.ts"
+import type { BackendError } from "../../../domain/JobError.ts"
 import type { KubeClient } from "../../kubernetes/KubeClient.ts"
 import type { CopySharing, Options } from "../PodOptions.ts"
+import { makeCopyJournal } from "./copyJournal.ts"
 import { pack } from "./files/Archive.ts"
 import * as LocalTree from "./files/LocalTree.ts"
 import * as PodFiles from "./files/PodFiles.ts"
@@ -17,15 +18,18 @@ import { partSmallTexts } from "./files/SmallTexts.ts"
 import type { TarEvent } from "./files/TarReader.ts"
 import { makeUnpacker } from "./files/Unpack.ts"
 import type { Copied } from "./mountPlan.ts"
+import { type OwnFile, ownFiles } from "./ownFiles.ts"
 import type { PodData } from "./podData.ts"
 import type { Place } from "./podExec.ts"
 import { returningScript } from "./returned.ts"
-import type { TransportFile, TransportStep } from "./StepTransport.ts"
+import type { TransportStep, Upload } from "./StepTransport.ts"
 
 /** What a step takes along, and brings back. */
 interface Travelling {
-  readonly uploads: ReadonlyArray<TransportFile>
+  readonly uploads: ReadonlyArray<Upload>
   readonly returning: string
+  /** Once the step has started: what it took along is there. */
+  readonly arrived: Effect.Effect<void, BackendError>
   /** The step's exit code, once what it brings back is in its place. */
   readonly thenReturn: (running: TransportStep) => Effect.Effect<Effect.Effect<number, BackendError>>
 }
@@ -39,10 +43,15 @@ export interface Copying {
     copied: ReadonlyArray<Copied>,
     told: (what: string) => Effect.Effect<void>
   ) => Effect.Effect<void, BackendError>
-  /** For a step that is about to start. */
-  readonly forStep: (environment: string, data: PodData) => Effect.Effect<Travelling, BackendError>
-  /** What this side has changed since it was copied. */
-  readonly changes: (environment: string) => Effect.Effect<ReadonlyArray<Change>, BackendError>
+  /** For a script step with these variables that is about to start. */
+  readonly forStep: (environment: string, data: PodData, env: EnvVars) => Effect.Effect<Travelling, BackendError>
+  /** A step's own files, of its variables and of where its container has its mounts. */
+  readonly ownOf: (env: EnvVars, mounts: ReadonlyArray<Mount>) => ReadonlyArray<OwnFile>
+  /** What the pod does not have yet: what this side has changed since it was copied, and a step's own files. */
+  readonly changes: (
+    environment: string,
+    own: ReadonlyArray<OwnFile>
+  ) => Effect.Effect<ReadonlyArray<Change>, BackendError>
   /** Whether a path of a directory, which is a mount's or inside of one, is among what comes back. */
   readonly isReturnedFrom: (mounts: ReadonlyArray<Mount>, directory: string, path: string) => boolean
 }
@@ -50,13 +59,22 @@ export interface Copying {
 interface Change {
   readonly directory: string
   readonly manifest: LocalTree.Manifest
-  readonly delta: LocalTree.Delta
+  /** Added or changed. */
+  readonly paths: ReadonlyArray<string>
+  readonly removed: ReadonlyArray<string>
+  /** Of one step: no other brings them, so nobody need know that they are there. */
+  readonly own: boolean
 }
 
 /** What may travel inside of a step's own script; more goes as an archive. */
 const smallEnough = 192 * 1024
 
-const nothing: Travelling = { uploads: [], returning: "", thenReturn: (running) => Effect.succeed(running.exitCode) }
+const nothing: Travelling = {
+  uploads: [],
+  returning: "",
+  arrived: Effect.void,
+  thenReturn: (running) => Effect.succeed(running.exitCode)
+}
 
 export const makeCopying = Effect.fnUntraced(function* (
   options: Options
@@ -64,37 +82,17 @@ export const makeCopying = Effect.fnUntraced(function* (
   const files = yield* PodFiles.make()
   const sharing: CopySharing | undefined =
     options.sharing?._tag === "Claim" ? undefined : (options.sharing ?? { _tag: "Copy" })
-  const { excluded = [], returned = [], stateDirectory, watched = [] } = sharing ?? {}
-  /** By environment and directory: what the pod has. */
-  const known = new Map<string, LocalTree.Manifest>()
+  const { excluded = [], perStep = [], returned = [], stateDirectory, watched = [] } = sharing ?? {}
+  const journal = makeCopyJournal(stateDirectory)
   const hidden = [...excluded, ...(stateDirectory === undefined ? [] : [stateDirectory])]
   const isReturned = LocalTree.matcher(returned)
 
   const snapshot = (root: string) =>
-    LocalTree.snapshot(root, { exclude: (path) => hidden.includes(Path.join(root, path)) })
-
-  const manifestFile = (environment: string) =>
-    stateDirectory === undefined ? undefined : Path.join(stateDirectory, `${environment}.copied.json`)
-
-  const remember = (environment: string, manifests: ReadonlyMap<string, LocalTree.Manifest>) =>
-    storing("noting what was copied", () => {
-      for (const [directory, manifest] of manifests) known.set(`${environment} ${directory}`, manifest)
-      const file = manifestFile(environment)
-      if (file === undefined) return
-      const all = watched.map((directory) => [directory, [...(known.get(`${environment} ${directory}`) ?? [])]])
-      Fs.mkdirSync(Path.dirname(file), { recursive: true, mode: 0o700 })
-      Fs.writeFileSync(`${file}.new`, JSON.stringify(all), { mode: 0o600 })
-      Fs.renameSync(`${file}.new`, file)
-    })
-
-  const recall = (environment: string) =>
-    storing("reading what was copied", () => {
-      const file = manifestFile(environment)
-      if (file === undefined || !Fs.existsSync(file)) return
-      const all: ReadonlyArray<readonly [string, ReadonlyArray<readonly [string, LocalTree.TreeEntry]>]> = JSON.parse(
-        Fs.readFileSync(file, "utf8")
-      )
-      for (const [directory, entries] of all) known.set(`${environment} ${directory}`, new Map(entries))
+    LocalTree.snapshot(root, {
+      exclude: (path) => {
+        const whole = Path.join(root, path)
+        return hidden.includes(whole) || perStep.includes(Path.dirname(whole))
+      }
     })
 
   const fill: Copying["fill"] = Effect.fnUntraced(function* (place, environment, copied, told) {
@@ -109,7 +107,7 @@ export const makeCopying = Effect.fnUntraced(function* (
         modes: "shared"
       })
       const inside = watched.filter((directory) => directory === source || directory.startsWith(`${source}/`))
-      yield* remember(
+      yield* journal.note(
         environment,
         new Map(
           inside.map((directory) => {
@@ -122,50 +120,62 @@ export const makeCopying = Effect.fnUntraced(function* (
     }
   })
 
-  const changes: Copying["changes"] = Effect.fnUntraced(function* (environment) {
-    if (watched.some((directory) => !known.has(`${environment} ${directory}`))) yield* recall(environment)
+  const changes: Copying["changes"] = Effect.fnUntraced(function* (environment, own) {
     const found: Array<Change> = []
     for (const directory of watched) {
       const { manifest } = yield* snapshot(directory)
-      const delta = LocalTree.delta(known.get(`${environment} ${directory}`) ?? new Map(), manifest)
-      if (!LocalTree.isEmpty(delta)) found.push({ directory, manifest, delta })
+      const delta = LocalTree.delta(yield* journal.known(environment, directory), manifest)
+      if (LocalTree.isEmpty(delta)) continue
+      found.push({ directory, manifest, paths: [...delta.added, ...delta.changed], removed: delta.removed, own: false })
+    }
+    for (const directory of new Set(own.map((file) => file.directory))) {
+      const names = own.filter((file) => file.directory === directory).map(({ name }) => name)
+      const manifest = yield* LocalTree.refresh(directory, new Map(), names)
+      if (manifest.size > 0) found.push({ directory, manifest, paths: [...manifest.keys()], removed: [], own: true })
     }
     return found
   })
 
-  const forStep: Copying["forStep"] = Effect.fnUntraced(function* (environment, data) {
+  const ownOf: Copying["ownOf"] = (env, mounts) => ownFiles(env, mounts, perStep)
+
+  const forStep: Copying["forStep"] = Effect.fnUntraced(function* (environment, data, env) {
     if (sharing === undefined || (watched.length === 0 && returned.length === 0)) return nothing
     const place = { namespace: data.namespace, pod: data.pod, container: data.container }
-    const uploads: Array<TransportFile> = []
+    const own = ownOf(env, data.mounts)
+    const uploads: Array<Upload> = []
     const fresh = new Map<string, LocalTree.Manifest>()
     let room = smallEnough
-    for (const { delta, directory, manifest } of yield* changes(environment)) {
+    for (const change of yield* changes(environment, own)) {
+      const { directory, manifest, paths, removed } = change
       const target = inPod(data.mounts, directory)
       if (target === undefined) continue
-      fresh.set(directory, manifest)
-      const paths = [...delta.added, ...delta.changed]
+      if (!change.own) fresh.set(directory, manifest)
       const { rest, texts } = yield* partSmallTexts(directory, manifest, paths, room)
       for (const { content, path } of texts) {
         room -= Buffer.byteLength(content)
-        uploads.push({ name: `${target}/${path}`, content })
+        uploads.push({ name: `${target}/${path}`, content, own: change.own })
       }
-      if (rest.length > 0 || delta.removed.length > 0) {
+      if (rest.length > 0 || removed.length > 0) {
         yield* files.push({
           to: { ...place, directory: target },
           archive: pack([{ root: directory, manifest, paths: rest }]),
-          remove: delta.removed,
+          remove: removed,
           modes: "shared"
         })
       }
     }
-    if (fresh.size > 0) yield* remember(environment, fresh)
     return {
       uploads,
-      returning: returningScript(data.mounts, returned),
+      returning: returningScript(
+        data.mounts,
+        returned,
+        own.map((file) => file.inPod)
+      ),
+      arrived: journal.note(environment, fresh),
       thenReturn: (running) =>
         Effect.cached(
           Effect.tap(running.exitCode, () =>
-            Effect.flatMap(running.returned, (back) => receive(environment, data.mounts, back))
+            Effect.flatMap(running.returned, (back) => receive(environment, data.mounts, own, back))
           )
         )
     }
@@ -175,12 +185,14 @@ export const makeCopying = Effect.fnUntraced(function* (
   const receive = Effect.fnUntraced(function* (
     environment: string,
     mounts: ReadonlyArray<Mount>,
+    own: ReadonlyArray<OwnFile>,
     back: ReadonlyMap<string, Uint8Array>
   ) {
+    const isOwn = (path: string) => own.some((file) => file.inPod === path)
     for (const mount of mounts) {
       const wanted = [...back].flatMap(([path, bytes]) => {
         const relative = path.startsWith(`${mount.target}/`) ? path.slice(mount.target.length + 1) : undefined
-        return relative !== undefined && mount.source.startsWith("/") && isReturned(relative)
+        return relative !== undefined && mount.source.startsWith("/") && (isReturned(relative) || isOwn(path))
           ? [[relative, bytes] as const]
           : []
       })
@@ -196,14 +208,23 @@ export const makeCopying = Effect.fnUntraced(function* (
       )
       // What came from there need not go back.
       for (const directory of watched) {
-        const manifest = known.get(`${environment} ${directory}`)
+        const manifest = yield* journal.known(environment, directory)
         const prefix = mount.source === directory ? "" : Path.relative(mount.source, directory)
-        if (manifest === undefined || prefix.startsWith("..")) continue
+        if (prefix.startsWith("..")) continue
         const inside = wanted.flatMap(([path]) =>
-          prefix === "" ? [path] : path.startsWith(`${prefix}/`) ? [path.slice(prefix.length + 1)] : []
+          perStep.includes(Path.dirname(Path.join(mount.source, path)))
+            ? []
+            : prefix === ""
+              ? [path]
+              : path.startsWith(`${prefix}/`)
+                ? [path.slice(prefix.length + 1)]
+                : []
         )
         if (inside.length > 0) {
-          yield* remember(environment, new Map([[directory, yield* LocalTree.refresh(directory, manifest, inside)]]))
+          yield* journal.note(
+            environment,
+            new Map([[directory, yield* LocalTree.refresh(directory, manifest, inside)]])
+          )
         }
       }
     }
@@ -215,7 +236,7 @@ export const makeCopying = Effect.fnUntraced(function* (
       return whole.startsWith(`${source}/`) && isReturned(whole.slice(source.length + 1))
     })
 
-  return { files, fill, forStep, changes, isReturnedFrom }
+  return { files, fill, forStep, ownOf, changes, isReturnedFrom }
 })
 
 /** Where the job's container sees a directory of this machine. */
@@ -235,16 +256,3 @@ const asEntry = (path: string, bytes: Uint8Array, mtime: number): ReadonlyArray<
   { _tag: "Body", bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength) },
   { _tag: "EntryEnd" }
 ]
-
-const storing = <A>(operation: string, work: () => A): Effect.Effect<A, BackendError> =>
-  Effect.try({
-    try: work,
-    catch: (cause) =>
-      new BackendError({
-        reason: new StorageFailed({
-          operation,
-          detail: cause instanceof Error ? cause.message : String(cause),
-          transient: false
-        })
-      })
-  })

@@ -232,7 +232,7 @@ if mkdir ${directory} ${directory}/files 2>/dev/null; then
   ( umask 077; set -e; cd ${directory}
     : >out; : >err; ${request.merged ? ": >merged; " : ""}mkfifo -m 666 ${request.merged ? "o" : "o e"} 2>/dev/null || rm -f o e
     ${directoriesOf(request.uploads)}
-    ${request.uploads.map(({ content, name }) => `printf '%s' ${quote(content)} >${quote(name)}`).join("\n    ")}
+    ${request.uploads.map((file) => put(file, request.id)).join("\n    ")}
     ${request.files.map(({ content, name }) => `printf '%s' ${quote(content)} >files/${quote(name)}`).join("\n    ")}
     printf '%s' ${quote(request.main)} >main
     ${request.returning === "" ? "" : earlier}
@@ -246,6 +246,12 @@ fi
 
 /** What comes back is what is newer than `main`, and busybox's find compares whole seconds. */
 const earlier = 'touch -d "@$(($(date +%s) - 1))" main 2>/dev/null || :'
+
+/** A shell that reads a script which is being written sees the end of it too soon, and ends with success. */
+const put = ({ content, name, own }: StepRequest["uploads"][number], id: string): string => {
+  const draft = own ? name : `${name.slice(0, name.lastIndexOf("/"))}/.jobscope-${id}`
+  return `printf '%s' ${quote(content)} >${quote(draft)}${own ? "" : `; mv -f ${quote(draft)} ${quote(name)}`}`
+}
 
 const directoriesOf = (files: StepRequest["uploads"]): string => {
   const parents = new Set(files.map(({ name }) => name.slice(0, Math.max(1, name.lastIndexOf("/")))))

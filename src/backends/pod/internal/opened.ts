@@ -89,7 +89,7 @@ export const startIn = (
       filePath: (name) => transport.pathOf(id, name),
       ...(data.variables === undefined ? {} : { variables: data.variables })
     })
-    const travelling = yield* copying.forStep(environment, data)
+    const travelling = yield* copying.forStep(environment, data, step.env)
     const running = yield* transport.start({
       id,
       main,
@@ -100,6 +100,7 @@ export const startIn = (
       uploads: travelling.uploads,
       returning: travelling.returning
     })
+    yield* travelling.arrived
     const warning = Effect.flatMap(
       Effect.orElseSucceed(running.outOfMemory, () => false),
       (killed) => (killed ? emit({ _tag: "Warning", job, message: outOfMemory }) : Effect.void)

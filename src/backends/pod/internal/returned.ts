@@ -23,10 +23,15 @@ const patternOf = (pattern: string): string =>
     .replace(/\{[^}]*\}/g, "*")
 
 /**
- * In sh: calls `f <path> <path>` for each file below the mounts that matches and is newer than the step (`$d/main`). One `find` for each
- * directory that globs begin in.
+ * In sh: calls `f <path> <path>` for each file below the mounts that matches and is newer than the step (`$d/main`), and for each of `own`, which are
+ * paths of files, that is not empty. One `find` for each directory that globs begin in.
  */
-export const returningScript = (mounts: ReadonlyArray<Mount>, globs: ReadonlyArray<string>): string => {
+export const returningScript = (
+  mounts: ReadonlyArray<Mount>,
+  globs: ReadonlyArray<string>,
+  own: ReadonlyArray<string>
+): string => {
+  const always = own.map((path) => `if [ -s ${quote(path)} ]; then f ${quote(path)} ${quote(path)}; fi`).join("\n")
   const wanted = new Map<string, Array<string>>()
   for (const { source, target } of mounts) {
     if (!source.startsWith("/") || mounts.some((other) => contains(other, source, target))) continue
@@ -38,13 +43,13 @@ export const returningScript = (mounts: ReadonlyArray<Mount>, globs: ReadonlyArr
       wanted.set(root, patterns)
     }
   }
-  if (wanted.size === 0) return ""
+  if (wanted.size === 0) return always
   const prune = passedOver.map((name) => `-name ${quote(name)}`).join(" -o ")
   const lines = [...wanted].map(
     ([root, patterns]) =>
       `if [ -d ${quote(root)} ]; then find ${quote(root)} -type d \\( ${prune} \\) -prune -o -type f -newer "$d/main" \\( ${patterns.join(" -o ")} \\) -print; fi`
   )
-  return `{ ${lines.join("\n")}\n} 2>/dev/null | sort -u >"$d/returned"\nwhile IFS= read -r p; do f "$p" "$p"; done <"$d/returned"`
+  return `${always}\n{ ${lines.join("\n")}\n} 2>/dev/null | sort -u >"$d/returned"\nwhile IFS= read -r p; do f "$p" "$p"; done <"$d/returned"`
 }
 
 /** Another mount shows the same files at the same place. */

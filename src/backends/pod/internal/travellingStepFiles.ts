@@ -66,6 +66,9 @@ export const travellingStepFiles = Effect.fnUntraced(function* (
         ? []
         : [{ source: mount.source, inJob, inStep: `${workDirectory}/${subPath}` }]
     })
+  const own = copying.ownOf(step.env, step.mounts)
+  const isOwn = (directory: string, path: string) =>
+    own.some((file) => `${file.directory}/${file.name}` === `${directory}/${path}`)
   /** Directories of this machine for the pod, and where its containers find them. */
   const brought: Array<{ readonly directory: string; readonly volume: string; readonly late: LateFiles | undefined }> =
     []
@@ -97,13 +100,13 @@ export const travellingStepFiles = Effect.fnUntraced(function* (
         }),
       several
     )
-    for (const { delta, directory, manifest } of yield* copying.changes(identity.environment)) {
+    for (const { directory, manifest, paths, removed } of yield* copying.changes(identity.environment, own)) {
       const top = tops.find(({ source }) => contains(source, directory))
       if (top === undefined) continue
       yield* copying.files.push({
         to: { ...to, directory: `${top.inStep}${directory.slice(top.source.length)}` },
-        archive: pack([{ root: directory, manifest, paths: [...delta.added, ...delta.changed] }]),
-        remove: delta.removed,
+        archive: pack([{ root: directory, manifest, paths }]),
+        remove: removed,
         modes: "shared"
       })
     }
@@ -164,7 +167,7 @@ export const travellingStepFiles = Effect.fnUntraced(function* (
             : {
                 keep: {
                   root: source,
-                  accept: (path: string) => copying.isReturnedFrom(data.mounts, source, path),
+                  accept: (path: string) => isOwn(source, path) || copying.isReturnedFrom(data.mounts, source, path),
                   making: sharing.stateDirectory
                 }
               })

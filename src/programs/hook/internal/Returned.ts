@@ -27,14 +27,12 @@ export const sharing = ({ returned }: HookConfig, paths: RunnerPaths): CopyShari
   const wanted =
     returned === undefined ? defaults : returned[0] === "+" ? [...defaults, ...returned.slice(1)] : returned
   const inside = relative(paths.workspace, paths.work)
-  const temp = relative(paths.temp, paths.work)
   return {
     _tag: "Copy",
-    returned: [
-      `${temp}/_runner_file_commands/**`,
-      ...(inside === undefined ? [] : wanted.map((glob) => `${inside}/${glob}`))
-    ],
+    returned: inside === undefined ? [] : wanted.map((glob) => `${inside}/${glob}`),
     watched: [paths.temp, `${paths.work}/_actions`],
+    // The files for outputs, variables and the like have names that the runner makes anew for each step.
+    perStep: [`${paths.temp}/_runner_file_commands`],
     // Each call is a process of its own.
     stateDirectory: `${paths.temp}/_jobscope`,
     // The answers to the runner are its own business.
