@@ -25,7 +25,7 @@ export interface StepRequest {
   readonly returning: string
 }
 
-export interface TransportFile {
+interface TransportFile {
   readonly name: string
   readonly content: string
 }
