@@ -3,7 +3,9 @@
  * and runs on Node 20, the Node of the Actions runner. CommonJS, because an ESM import of node:http costs 5 to 13 ms at every
  * start; behind a loader (loader.cjs) that keeps what V8 has compiled.
  */
+
 import { chmodSync, cpSync, globSync, readFileSync, writeFileSync } from "node:fs"
+import { isBuiltin } from "node:module"
 import { dirname, join } from "node:path"
 import { deflateRawSync } from "node:zlib"
 import * as esbuild from "esbuild"
@@ -44,34 +46,42 @@ const clientOfWs: esbuild.Plugin = {
     }))
     build.onLoad({ filter: /./, namespace: "ws" }, ({ pluginData }) => ({
       resolveDir: pluginData,
-      contents: lazyExports(["WebSocket"], () => 'require("ws")')
+      contents: 'Object.defineProperty(exports,"WebSocket",{enumerable:true,get:()=>require("ws")})'
     }))
   }
 }
 
+/** They take some ms and 1 to 3 MB each, and most calls of a program need few of them: a script step through a volume opens no connection. */
+const heavy = new Set(["child_process", "crypto", "http", "http2", "https", "net", "tls", "zlib"])
+
 /**
- * Node's modules that take some ms and 1 to 3 MB each: loaded by whoever uses something of them. Most calls of a program need few of them: a
- * script step through a volume opens no connection.
+ * Node's own modules. Heavy ones are loaded by whoever uses something of them. And none is copied: for each `import * as` esbuild makes an object of
+ * its own, into which it copies what a module has (100 names of `fs`, 70 times), but not what it inherits.
  */
-const heavyBuiltins: esbuild.Plugin = {
-  name: "heavy builtins",
+const nodeModules: esbuild.Plugin = {
+  name: "modules of Node",
   setup: (build) => {
-    const heavy = /^(?:node:)?(child_process|crypto|http|http2|https|net|tls|zlib)$/
-    build.onResolve({ filter: heavy }, ({ importer, path }) =>
-      // Those that the stand-ins below ask for are the real ones.
-      importer.startsWith("lazy ") ? { path, external: true } : { path: `lazy ${path}`, namespace: "lazy" }
-    )
-    build.onLoad({ filter: /./, namespace: "lazy" }, ({ path }) => {
-      const module = path.slice("lazy ".length)
-      const names = Object.keys(process.getBuiltinModule(module) ?? {})
-      return { loader: "js", contents: lazyExports(names, (name) => `require("${module}").${name}`) }
+    build.onResolve({ filter: /./ }, ({ importer, kind, path }) => {
+      const name = path.replace(/^node:/, "")
+      if (!isBuiltin(path) || importer.startsWith("node ")) return undefined
+      // What is required as it is may be a function, as `events` is.
+      if (kind === "require-call" && !heavy.has(name)) return { path, external: true }
+      return { path: `node ${name}`, namespace: "node" }
+    })
+    build.onLoad({ filter: /./, namespace: "node" }, ({ path }) => {
+      const name = path.slice("node ".length)
+      return { loader: "js", contents: heavy.has(name) ? inherited(name) : inheriting(name) }
     })
   }
 }
 
-/** A CommonJS module whose exports are looked up when they are used. */
-const lazyExports = (names: ReadonlyArray<string>, get: (name: string) => string): string =>
-  names.map((name) => `Object.defineProperty(exports,"${name}",{enumerable:true,get:()=>${get(name)}})`).join("\n")
+/** What has all that a module has; a function, as `events` is, stays one. */
+const inheriting = (name: string) =>
+  `const all=require("node:${name}");module.exports=typeof all==="function"?all:Object.create(all)`
+
+/** The same, loaded when something of it is asked for. */
+const inherited = (name: string) =>
+  `module.exports=Object.create(new Proxy({},{get:(_,key)=>require("node:${name}")[key]}))`
 
 /**
  * What V8 is told before a program runs, on the runner's Node 20 only, whose V8 knows these. The hook lives for some ten ms, in which code is
@@ -79,7 +89,7 @@ const lazyExports = (names: ReadonlyArray<string>, get: (name: string) => string
  * it the memory of all that has come over a connection.
  */
 const flags: Readonly<Record<string, string>> = {
-  hook: "--interrupt-budget=10000000 --semi-space-growth-factor=1"
+  hook: "--interrupt-budget=100000000 --semi-space-growth-factor=1 --no-concurrent-recompilation"
 }
 
 /** Gives what esbuild says of it. */
@@ -106,7 +116,7 @@ export const bundle = async (name: string, folder: string): Promise<esbuild.Meta
     },
     banner: { js: '"use strict";const __importMetaUrl=require("node:url").pathToFileURL(__filename).href;' },
     logLevel: "warning",
-    plugins: [clientOfWs, heavyBuiltins]
+    plugins: [clientOfWs, nodeModules]
   })
   const file = join(folder, "index.js")
   // One byte a character, as the loader reads it. esbuild escapes all but regular expressions, where it means the same.

@@ -24,6 +24,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { ClusterAccess } from "./ClusterAccess.ts"
 import { backoff } from "./internal/backoff.ts"
+import { makeCollector } from "./internal/collecting.ts"
 import { bytesOf, type HttpAnswer, makeTransport, type Transport, textOf } from "./internal/transport.ts"
 import * as KubeConfig from "./KubeConfig.ts"
 import { fromAnswer, KubeError, type Target, TimedOut, Unexpected } from "./KubeError.ts"
@@ -83,6 +84,11 @@ export interface LogOptions {
 export interface Options {
   /** How often a call is repeated at most. Default 5. */
   readonly retries?: number | undefined
+  /**
+   * `small`: the memory of what streams (exec, logs, watches) have carried is collected after each MB. Default `usual`: when V8 finds it time, which
+   * may be 32 MB later. For programs that live as long as one job.
+   */
+  readonly memory?: "usual" | "small" | undefined
 }
 
 /** @category services */
@@ -117,7 +123,9 @@ export const make = (
   access: ClusterAccess,
   options: Options = {}
 ): Effect.Effect<KubeClient["Service"], never, Scope.Scope> =>
-  Effect.map(makeTransport(access), (transport) => makeOver(transport, access, options))
+  Effect.map(makeTransport(access, options.memory === "small" ? makeCollector() : undefined), (transport) =>
+    makeOver(transport, access, options)
+  )
 
 /** @internal */
 export const makeOver = (transport: Transport, access: ClusterAccess, options: Options = {}): KubeClient["Service"] => {
@@ -220,7 +228,10 @@ export const makeOver = (transport: Transport, access: ClusterAccess, options: O
   })
 
   const streamOf = (response: HttpAnswer, target: Target) =>
-    bytesOf(response, (cause) => transport.failure(cause, target))
+    Stream.tap(
+      bytesOf(response, (cause) => transport.failure(cause, target)),
+      (bytes) => Effect.sync(() => transport.passed(bytes.length))
+    )
 
   return {
     endpoint,

@@ -77,14 +77,17 @@ export interface ExecProcess {
    * With v4.channel.k8s.io the end fails with `HalfCloseUnsupported`: use `write`, and a command that knows how much it reads.
    */
   readonly stdin: Sink.Sink<void, Uint8Array, never, KubeError>
-  /** Sends a part of stdin, once there is room. False: the command has ended. */
-  readonly write: (bytes: Uint8Array) => Effect.Effect<boolean, KubeError>
+  /**
+   * Sends some of stdin, once there is room: bytes, or several parts, one after another. They may be changed when it is done. False: the
+   * command has ended.
+   */
+  readonly write: (bytes: Uint8Array | ReadonlyArray<Uint8Array>) => Effect.Effect<boolean, KubeError>
   /** Ends stdin. */
   readonly end: Effect.Effect<void, KubeError>
 }
 
 /** Beyond this much unread output the socket is not read. */
-const unreadLimit = 256 * 1024
+const unreadLimit = 64 * 1024
 
 /** Beyond this much input on its way, writers wait until half of it is gone. */
 const unsentLimit = 512 * 1024
@@ -130,6 +133,7 @@ export const connect = Effect.fnUntraced(function* (
   socket.on("message", (data: Buffer) => {
     heard = true
     flowing = true
+    transport.passed(data.length)
     const frame = decode(data)
     switch (frame._tag) {
       case "Output": {
@@ -252,12 +256,13 @@ export const connect = Effect.fnUntraced(function* (
     socket.resume()
   })
 
-  const write = Effect.fnUntraced(function* (bytes: Uint8Array) {
-    for (const frame of encodeStdin(bytes)) {
+  const write = Effect.fnUntraced(function* (bytes: Uint8Array | ReadonlyArray<Uint8Array>) {
+    for (const frame of encodeStdin(bytes instanceof Uint8Array ? [bytes] : bytes)) {
       while (socket.bufferedAmount > unsentLimit && state.end === undefined && !state.told) yield* writer.wait
       if (state.told || state.end === "Ended") return false
       if (state.end !== undefined) return yield* state.end
       inputUnanswered = true
+      transport.passed(frame.length)
       socket.send(frame, () => {
         if (socket.bufferedAmount <= unsentLimit / 2) writer.notify()
       })

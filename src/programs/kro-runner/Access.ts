@@ -25,6 +25,6 @@ export const layer = (settings: Pick<Settings, "namespace">): Layer.Layer<KubeCl
             : Effect.fail(error)
         )
       )
-      return yield* KubeClient.make(access)
+      return yield* KubeClient.make(access, { memory: "small" })
     })
   )

@@ -14,9 +14,16 @@ describe("frames", () => {
 
   it.each([0, 1, 128 * 1024, 128 * 1024 + 1, 1_000_000])("of %i bytes of stdin are those bytes", (size) => {
     const bytes = Uint8Array.from({ length: size }, (_, index) => index % 251)
-    const frames = encodeStdin(bytes)
-    assert.isTrue(frames.every((each) => each[0] === 0 && each.length > 1))
-    assert.isTrue(Buffer.concat(frames.map((each) => each.subarray(1))).equals(bytes))
+    for (const parts of [
+      [bytes],
+      [bytes.subarray(0, 7), new Uint8Array(0), bytes.subarray(7, 200_000), bytes.subarray(200_000)]
+    ]) {
+      const frames = [...encodeStdin(parts)]
+      assert.isTrue(frames.every((each) => each[0] === 0 && each.length > 1))
+      // No more of them than it takes.
+      assert.strictEqual(frames.length, Math.ceil(size / (128 * 1024)))
+      assert.isTrue(Buffer.concat(frames.map((each) => each.subarray(1))).equals(bytes))
+    }
   })
 })
 

@@ -73,7 +73,7 @@ export const makeClientNodeTransport = Effect.fnUntraced(function* (
     })
   })
 
-  return { endpoint, open, webSocket, failure }
+  return { endpoint, open, webSocket, failure, passed: () => {} }
 })
 
 const done: Promise<void> = Promise.resolve()

@@ -35,17 +35,28 @@ export const decode = (frame: Buffer): Frame => {
 /** Small enough for every server's limit, large enough that the byte in front does not matter. */
 const largest = 128 * 1024
 
-/** The frames that carry `bytes` to stdin. */
-export const encodeStdin = (bytes: Uint8Array): ReadonlyArray<Buffer> => {
-  const frames: Array<Buffer> = []
-  for (let start = 0; start < bytes.length; start += largest) {
-    const part = bytes.subarray(start, start + largest)
-    const frame = Buffer.allocUnsafe(part.length + 1)
-    frame[0] = channels.stdin
-    frame.set(part, 1)
-    frames.push(frame)
+/** The frames that carry bytes to stdin, one part after another. Each is made when it is asked for. */
+export const encodeStdin = function* (parts: ReadonlyArray<Uint8Array>): Generator<Buffer, void> {
+  let left = parts.reduce((sum, part) => sum + part.length, 0)
+  let frame: Buffer | undefined
+  let used = 0
+  for (const part of parts) {
+    for (let start = 0; start < part.length; ) {
+      if (frame === undefined) {
+        frame = Buffer.allocUnsafe(1 + Math.min(largest, left))
+        frame[0] = channels.stdin
+        used = 1
+      }
+      const piece = part.subarray(start, start + frame.length - used)
+      frame.set(piece, used)
+      start += piece.length
+      used += piece.length
+      left -= piece.length
+      if (used < frame.length) continue
+      yield frame
+      frame = undefined
+    }
   }
-  return frames
 }
 
 export const closeStdin = Buffer.from([channels.close, channels.stdin])

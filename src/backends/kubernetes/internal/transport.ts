@@ -44,13 +44,16 @@ export interface Transport {
   ) => Effect.Effect<WebSocket, KubeError>
   /** Says what a failed connection means. */
   readonly failure: (cause: unknown, target: Target) => KubeError
+  /** Bytes of a stream have come, or gone: what keeps memory small wants to know. */
+  readonly passed: (bytes: number) => void
 }
 
 /** An idle connection is closed before servers and load balancers do: a request on a closed one would be lost. */
 const idle = 30_000
 
 export const makeTransport = Effect.fnUntraced(function* (
-  access: ClusterAccess
+  access: ClusterAccess,
+  passed: Transport["passed"] = () => {}
 ): Effect.fn.Return<Transport, never, Scope.Scope> {
   const url = new URL(access.server)
   const secure = url.protocol === "https:"
@@ -105,7 +108,7 @@ export const makeTransport = Effect.fnUntraced(function* (
     })
   })
 
-  return { endpoint: url.host, open, webSocket, failure }
+  return { endpoint: url.host, open, webSocket, failure, passed }
 })
 
 /** No compression: most of what comes is small, and some of it has been compressed before. */

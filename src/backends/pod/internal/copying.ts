@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import type { Mount } from "../../../domain/Container.ts"
 import type { EnvVars } from "../../../domain/EnvVars.ts"
 import type { BackendError } from "../../../domain/JobError.ts"
+import type { ScriptStep } from "../../../domain/Step.ts"
 import type { KubeClient } from "../../kubernetes/KubeClient.ts"
 import type { CopySharing, Options } from "../PodOptions.ts"
 import { makeCopyJournal } from "./copyJournal.ts"
@@ -43,8 +44,8 @@ export interface Copying {
     copied: ReadonlyArray<Copied>,
     told: (what: string) => Effect.Effect<void>
   ) => Effect.Effect<void, BackendError>
-  /** For a script step with these variables that is about to start. */
-  readonly forStep: (environment: string, data: PodData, env: EnvVars) => Effect.Effect<Travelling, BackendError>
+  /** For a script step that is about to start. */
+  readonly forStep: (environment: string, data: PodData, step: ScriptStep) => Effect.Effect<Travelling, BackendError>
   /** A step's own files, of its variables and of where its container has its mounts. */
   readonly ownOf: (env: EnvVars, mounts: ReadonlyArray<Mount>) => ReadonlyArray<OwnFile>
   /** What the pod does not have yet: what this side has changed since it was copied, and a step's own files. */
@@ -138,10 +139,10 @@ export const makeCopying = Effect.fnUntraced(function* (
 
   const ownOf: Copying["ownOf"] = (env, mounts) => ownFiles(env, mounts, perStep)
 
-  const forStep: Copying["forStep"] = Effect.fnUntraced(function* (environment, data, env) {
+  const forStep: Copying["forStep"] = Effect.fnUntraced(function* (environment, data, step) {
     if (sharing === undefined || (watched.length === 0 && returned.length === 0)) return nothing
     const place = { namespace: data.namespace, pod: data.pod, container: data.container }
-    const own = ownOf(env, data.mounts)
+    const own = ownOf(step.env, data.mounts)
     const uploads: Array<Upload> = []
     const fresh = new Map<string, LocalTree.Manifest>()
     let room = smallEnough
@@ -153,7 +154,9 @@ export const makeCopying = Effect.fnUntraced(function* (
       const { rest, texts } = yield* partSmallTexts(directory, manifest, paths, room)
       for (const { content, path } of texts) {
         room -= Buffer.byteLength(content)
-        uploads.push({ name: `${target}/${path}`, content, own: change.own })
+        const name = `${target}/${path}`
+        // The runner writes a script anew for each step.
+        uploads.push({ name, content, own: change.own || step.shell.includes(name) || step.script.includes(name) })
       }
       if (rest.length > 0 || removed.length > 0) {
         yield* files.push({

@@ -56,7 +56,7 @@ export const makeExecTransport = (kube: KubeClient["Service"], pod: JobPod): Ste
         ...received,
         merged: request.merged,
         collect: request.collect,
-        returned: request.returning,
+        returned: launched && request.returning !== "" ? `${awaitEarlier}\n${request.returning}` : request.returning,
         launched
       })
       return launched ? `${launch(request, steps)}${following}` : following
@@ -225,8 +225,7 @@ const grace = (request: StepRequest) => Duration.sum(request.stopGrace, Duration
 const launch = (request: StepRequest, steps: string): string => {
   const directory = `${steps}/${request.id}`
   return `
-set -- ${steps}/*
-[ $# -gt 20 ] && { find ${steps} -mindepth 2 -name code -mmin +10 -exec sh -c 'for c; do rm -rf "\${c%/code}"; done' _ {} + & } >/dev/null 2>&1
+earlier=
 [ -d ${steps} ] || mkdir -p ${steps} || exit ${notStarted}
 if mkdir ${directory} ${directory}/files 2>/dev/null; then
   ( umask 077; set -e; cd ${directory}
@@ -235,17 +234,25 @@ if mkdir ${directory} ${directory}/files 2>/dev/null; then
     ${request.uploads.map((file) => put(file, request.id)).join("\n    ")}
     ${request.files.map(({ content, name }) => `printf '%s' ${quote(content)} >files/${quote(name)}`).join("\n    ")}
     printf '%s' ${quote(request.main)} >main
-    ${request.returning === "" ? "" : earlier}
     printf '%s' ${quote(podScripts.run)} >run
   ) || { rm -rf ${directory}; exit ${notStarted}; }
   detached() { if command -v setsid >/dev/null 2>&1; then setsid setsid "$@"; else "$@" & fi; }
   detached sh ${directory}/run ${directory} </dev/null >/dev/null 2>&1
+  ${request.returning === "" ? "" : earlier(directory)}
+  set -- ${steps}/*
+  [ $# -gt 20 ] && { find ${steps} -mindepth 2 -name code -mmin +10 -exec sh -c 'for c; do rm -rf "\${c%/code}"; done' _ {} + & } >/dev/null 2>&1
 fi
 `
 }
 
-/** What comes back is what is newer than `main`, and busybox's find compares whole seconds. */
-const earlier = 'touch -d "@$(($(date +%s) - 1))" main 2>/dev/null || :'
+/**
+ * What comes back is what is newer than `main`, and busybox's find compares whole seconds. It is done beside the step, and waited for at its
+ * end: two processes take 4 ms.
+ */
+const earlier = (directory: string) =>
+  `{ touch -d "@$(($(date +%s) - 1))" ${directory}/main; } </dev/null >/dev/null 2>&1 & earlier=$!`
+
+const awaitEarlier = 'if [ -n "$earlier" ]; then wait $earlier; fi'
 
 /** A shell that reads a script which is being written sees the end of it too soon, and ends with success. */
 const put = ({ content, name, own }: StepRequest["uploads"][number], id: string): string => {
@@ -253,10 +260,10 @@ const put = ({ content, name, own }: StepRequest["uploads"][number], id: string)
   return `printf '%s' ${quote(content)} >${quote(draft)}${own ? "" : `; mv -f ${quote(draft)} ${quote(name)}`}`
 }
 
-const directoriesOf = (files: StepRequest["uploads"]): string => {
-  const parents = new Set(files.map(({ name }) => name.slice(0, Math.max(1, name.lastIndexOf("/")))))
-  return parents.size === 0 ? "" : `mkdir -p ${[...parents].map(quote).join(" ")}`
-}
+const directoriesOf = (files: StepRequest["uploads"]): string =>
+  [...new Set(files.map(({ name }) => name.slice(0, Math.max(1, name.lastIndexOf("/")))))]
+    .map((parent) => `[ -d ${quote(parent)} ] || mkdir -p ${quote(parent)}`)
+    .join("\n    ")
 
 const refusal = ({ files }: Trailer) =>
   new StepStartFailed({

@@ -89,7 +89,7 @@ export const startIn = (
       filePath: (name) => transport.pathOf(id, name),
       ...(data.variables === undefined ? {} : { variables: data.variables })
     })
-    const travelling = yield* copying.forStep(environment, data, step.env)
+    const travelling = yield* copying.forStep(environment, data, step)
     const running = yield* transport.start({
       id,
       main,

@@ -4,7 +4,7 @@
  * **Details**
  *
  * A step is a directory: `main` (what the step does), `out`, `err`, `pid` (of the step's own session), `wrapper` (pid of the shell that
- * waits for it), `code` (how it ended: the positive token without which nothing counts as an end), `files/`.
+ * waits for it), `code` (how it ended: the positive token without which nothing, an empty file included, counts as an end), `files/`.
  *
  * - `o` and `e`, if they are there, are the FIFOs through which the step's output gets into `out` and `err`.
  * - `setsid setsid` detaches in the foreground: the first makes a session leader, which the second must leave by a fork, and its parent ends
@@ -45,7 +45,7 @@ size() { set -- $(ls -ln "$1" 2>/dev/null); size=\${5:-0}; }
  *
  * - Its output goes through FIFOs into the files, where there are FIFOs: a script that says `echo >/dev/stderr` would empty a file.
  * - Redirected in a shell of its own, which becomes the step: else dash and busybox would say into it that a signal has ended it.
- * - Room for the exit code is taken before, for a step that fills the disk.
+ * - The exit code is there when its file is not empty: one write. Room for it is taken before, for a step that fills the disk.
  * - The kernel may kill a single process for memory instead of the container: that is noted in `oom`.
  * - The readers of the FIFOs end with the last writer, mostly the step itself: they are waited for, which costs no more than they take. What
  *   the step leaves behind and still writes gets a moment: a `tee` is often among it. It is not waited for for ever.
@@ -82,7 +82,7 @@ while [ $i -lt 5 ] && [ $n -lt 100 ] && open; do
   size "$d/out"; t=$size; size "$d/err"; t="$t $size"
   if [ "$t" != "$s" ]; then s=$t i=0; else i=$((i+1)); fi
 done
-echo $c 1<>"$d/code.new" && mv -f "$d/code.new" "$d/code"
+{ echo $c >"$d/code"; } 2>/dev/null || { echo $c 1<>"$d/code.new" && mv -f "$d/code.new" "$d/code"; }
 for f in "$d"/follower.*; do
   if { read -r s <"$f"; } 2>/dev/null; then born "\${f##*.}"; if [ "$born" = "$s" ]; then kill -USR1 "\${f##*.}" 2>/dev/null; fi; fi
 done
@@ -114,7 +114,7 @@ members() {
 leader() { if [ -s "$d/pid" ]; then read -r g <"$d/pid" && echo "$g"; fi; }
 send() {
   g=$(leader); t=
-  if [ -n "$g" ] && [ ! -e "$d/code" ]; then kill -"$1" "-$g" 2>/dev/null || kill -"$1" "$g" 2>/dev/null; fi
+  if [ -n "$g" ] && [ ! -s "$d/code" ]; then kill -"$1" "-$g" 2>/dev/null || kill -"$1" "$g" 2>/dev/null; fi
   for p in $(members); do
     s=$(cut -d' ' -f6 "/proc/$p/stat" 2>/dev/null)
     if [ "$s" != "$g" ] || [ "$1" = KILL ]; then kill -"$1" "$p" 2>/dev/null; fi
@@ -125,7 +125,7 @@ send() {
 /** `sh signal <directory> <marker> <signal without SIG>` */
 export const signal = `${lookups}${tree}
 d=$1 m=$2
-if [ ! -e "$d/code" ]; then send "$3"; fi
+if [ ! -s "$d/code" ]; then send "$3"; fi
 `
 
 /**
@@ -136,8 +136,8 @@ export const stop = `${common}${lookups}${clock}${tree}
 d=$1 m=$2 w=
 if mkdir -p "\${d%/*}" && mkdir "$d" 2>/dev/null; then echo 143 >"$d/code"; fi
 clock; end=$((now+50))
-while [ ! -s "$d/wrapper" ] && [ ! -e "$d/code" ] && [ $now -lt $end ]; do nap 0.1; clock; done
-if [ ! -e "$d/code" ]; then
+while [ ! -s "$d/wrapper" ] && [ ! -s "$d/code" ] && [ $now -lt $end ]; do nap 0.1; clock; done
+if [ ! -s "$d/code" ]; then
   send TERM
   clock; kill=$((now+$3)) end=$((now+$3+100))
   while [ -n "$(members)" ]; do
@@ -147,9 +147,9 @@ if [ ! -e "$d/code" ]; then
     nap 0.1
   done
   if [ -s "$d/wrapper" ]; then read -r w b <"$d/wrapper"; fi
-  while [ ! -e "$d/code" ] && [ -n "$w" ] && { born "$w"; [ "$born" = "$b" ]; } && [ $now -lt $end ]; do nap 0.1; clock; done
+  while [ ! -s "$d/code" ] && [ -n "$w" ] && { born "$w"; [ "$born" = "$b" ]; } && [ $now -lt $end ]; do nap 0.1; clock; done
 fi
-if [ -e "$d/code" ]; then read -r c <"$d/code" && echo "$c"; fi
+if [ -s "$d/code" ]; then read -r c <"$d/code" && echo "$c"; fi
 if [ -p "$d/stopped" ]; then echo stopped >"$d/stopped"; fi
 `
 
@@ -231,22 +231,22 @@ rest() {
   size "$2"; at "$1"; if [ "$p" -lt "$size" ]; then dd bs=65536 count=$(((size-p+65535)/65536)) <&"$1" 2>/dev/null || exit 1; fi
 }
 i=0
-while [ ! -e "$d/code" ]; do
+while [ ! -s "$d/code" ]; do
   more=; pump
   if [ -n "$more" ]; then continue; fi
   if [ -s "$d/wrapper" ]; then
     read -r w wb <"$d/wrapper"
-    if ! alive && [ ! -e "$d/code" ]; then break; fi
+    if ! alive && [ ! -s "$d/code" ]; then break; fi
   elif [ $i -gt 50 ]; then break; fi
   i=$((i+1))
   if [ $i -lt 10 ]; then n=0.02; elif [ $i -lt 60 ]; then n=0.1; else n=0.2; fi
-  if [ ! -e "$d/code" ]; then { sleep $n 2>/dev/null || sleep 1; } & s=$!; wait $s; kill $s 2>/dev/null; fi
+  if [ ! -s "$d/code" ]; then { sleep $n 2>/dev/null || sleep 1; } & s=$!; wait $s; kill $s 2>/dev/null; fi
 done
 begin
 rest 3 "$d/out"
 ${options.merged ? "" : 'rest 4 "$d/err" >&2'}
 c=lost
-if [ -e "$d/code" ]; then read -r c <"$d/code"; fi
+if [ -s "$d/code" ]; then read -r c <"$d/code"; fi
 printf '%s exit %s\\n' ${quote(options.token)} "$c"
 ${options.merged ? "" : `printf '%s exit %s\\n%s end\\n' ${quote(options.token)} "$c" ${quote(options.token)} >&2`}
 f() {

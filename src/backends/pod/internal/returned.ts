@@ -49,7 +49,9 @@ export const returningScript = (
     ([root, patterns]) =>
       `if [ -d ${quote(root)} ]; then find ${quote(root)} -type d \\( ${prune} \\) -prune -o -type f -newer "$d/main" \\( ${patterns.join(" -o ")} \\) -print; fi`
   )
-  return `${always}\n{ ${lines.join("\n")}\n} 2>/dev/null | sort -u >"$d/returned"\nwhile IFS= read -r p; do f "$p" "$p"; done <"$d/returned"`
+  // What lies below two roots would come twice.
+  const once = wanted.size === 1 ? "" : " | sort -u"
+  return `${always}\n{ ${lines.join("\n")}\n} 2>/dev/null${once} >"$d/returned"\nwhile IFS= read -r p; do f "$p" "$p"; done <"$d/returned"`
 }
 
 /** Another mount shows the same files at the same place. */

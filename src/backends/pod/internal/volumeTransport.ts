@@ -122,7 +122,7 @@ export const makeVolumeTransport = (local: string, pod: JobPod, reuse = false): 
     const ended = Effect.gen(function* () {
       yield* alive.all
       const code = yield* storing("reading the step's exit code", () => readIfThere(inDirectory("code")))
-      if (code === undefined) return yield* (yield* pod.whyLost) ?? fail(unexplained)
+      if (code === undefined || code === "") return yield* (yield* pod.whyLost) ?? fail(unexplained)
       if (code.trim() === "refused") {
         const detail = yield* storing("reading why the step was refused", () => readIfThere(inDirectory("refused")))
         return yield* fail(new StepStartFailed({ detail: detail?.trim() ?? "", transient: false }))

@@ -48,7 +48,7 @@ export const run = Effect.fnUntraced(function* (
   yield* hook.setLevel(config.logLevel ?? (config.debug ? "debug" : "info"))
   for (const warning of warnings) yield* hook.say("warn", warning)
   return yield* Effect.scoped(execute(input, config, env, host, hook)).pipe(
-    Effect.provide(KubeClient.layer({ namespace: config.namespace })),
+    Effect.provide(KubeClient.layer({ namespace: config.namespace, memory: "small" })),
     Effect.catchTag("KubeError", (error) => Effect.fail(BackendErrors.fromKubeError(error)))
   )
 })

@@ -3,7 +3,8 @@
  *
  * **Details**
  *
- * Read when pulled, 256 KiB at a time, so that memory stays flat whatever the size and however slow the reader. Synchronously, because a
+ * Read when pulled, 256 KiB at a time, so that memory stays flat whatever the size and however slow the reader. Each run has one buffer: the
+ * bytes of a chunk are valid until the next one is asked for. Synchronously, because a
  * small file costs three calls of some microseconds that a thread pool makes ten times dearer. Owners are not kept: files belong to
  * whoever unpacks. Hard links become files.
  *
@@ -48,7 +49,7 @@ export const pack = (
     Effect.gen(function* () {
       const note = options.note ?? Effect.logWarning
       const notes: Array<string> = []
-      const steps: Array<Step> = []
+      const known: Array<readonly [Source, Manifest]> = []
       for (const source of sources) {
         let { manifest } = source
         if (manifest === undefined) {
@@ -56,9 +57,9 @@ export const pack = (
           manifest = taken.manifest
           for (const { path, why } of taken.skipped) notes.push(`${source.root}/${path} is not copied: ${why}`)
         }
-        for (const step of stepsOf(source, manifest)) steps.push(step)
+        known.push([source, manifest])
       }
-      const next = yield* makePacker(steps, notes)
+      const next = yield* makePacker(stepsOf(known), notes)
       const pull: Effect.Effect<Arr.NonEmptyReadonlyArray<Uint8Array>, BackendError | Cause.Done> = Effect.flatMap(
         Effect.try({ try: next, catch: storageFailed("packing files") }),
         (bytes) =>
@@ -96,23 +97,26 @@ interface OpenFile {
   short: boolean
 }
 
-const stepsOf = function* ({ as = "", paths, root }: Source, manifest: Manifest): Iterable<Step> {
-  const prefix = as === "" || as === "." ? "" : `${as.replace(/^\.?\/+|\/+$/g, "")}/`
-  for (const path of paths ?? manifest.keys()) {
-    const entry = manifest.get(path)
-    if (entry !== undefined) yield { entry, file: `${root}/${path}`, path: prefix + path }
+const stepsOf = function* (sources: ReadonlyArray<readonly [Source, Manifest]>): Generator<Step, undefined> {
+  for (const [{ as = "", paths, root }, manifest] of sources) {
+    const prefix = as === "" || as === "." ? "" : `${as.replace(/^\.?\/+|\/+$/g, "")}/`
+    for (const path of paths ?? manifest.keys()) {
+      const entry = manifest.get(path)
+      if (entry !== undefined) yield { entry, file: `${root}/${path}`, path: prefix + path }
+    }
   }
 }
 
 /** Gives an archive chunk by chunk, undefined at its end. */
 const makePacker = Effect.fnUntraced(function* (
-  steps: ReadonlyArray<Step>,
+  steps: Iterator<Step, undefined>,
   notes: Array<string>
 ): Effect.fn.Return<() => Buffer | undefined, never, Scope.Scope> {
   let open: OpenFile | undefined
-  let at = 0
+  /** Not begun yet. */
+  let next = steps.next().value
   let ended = false
-  let chunk = Buffer.alloc(0)
+  const chunk = Buffer.allocUnsafeSlow(chunkSize)
   let used = 0
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
@@ -189,22 +193,20 @@ const makePacker = Effect.fnUntraced(function* (
 
   return () => {
     if (ended) return undefined
-    chunk = Buffer.allocUnsafeSlow(chunkSize)
     used = 0
     for (;;) {
       if (open !== undefined) {
         if (!proceed(open)) break
         continue
       }
-      const step = steps[at]
-      if (step === undefined) {
+      if (next === undefined) {
         if (chunkSize - used < endOfArchive.length) break
         put(endOfArchive)
         ended = true
         break
       }
-      if (!start(step)) break
-      at++
+      if (!start(next)) break
+      next = steps.next().value
     }
     return chunk.subarray(0, used)
   }

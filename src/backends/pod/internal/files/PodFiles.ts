@@ -22,7 +22,7 @@ import { archiveOf } from "./podArchive.ts"
 import { readManifest } from "./podManifest.ts"
 import * as PodScripts from "./podScripts.ts"
 import * as PodSession from "./podSession.ts"
-import { type Modes, makeRelay } from "./relay.ts"
+import { lengthOf, type Modes, makeRelay } from "./relay.ts"
 import { makeTarReader, type TarEvent } from "./TarReader.ts"
 import { makeUnpacker, type Unpacked, type UnpackOptions } from "./Unpack.ts"
 
@@ -169,9 +169,10 @@ export const make = Effect.fnUntraced(function* (options: Options = {}): Effect.
     )
     const relay = makeRelay(modes, mark, operation)
     const reader = makeTarReader()
-    const write = (bytes: Buffer) => {
-      if (bytes.length === 0) return Effect.succeed(true)
-      return session.write(session.halfClose ? bytes : Buffer.concat([Buffer.from(`${bytes.length}\n`), bytes]))
+    const write = (parts: ReadonlyArray<Uint8Array>) => {
+      const length = lengthOf(parts)
+      if (length === 0) return Effect.succeed(true)
+      return session.write(session.halfClose ? parts : [Buffer.from(`${length}\n`), ...parts])
     }
     let listened = true
     const send = Effect.gen(function* () {

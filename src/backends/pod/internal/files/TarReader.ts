@@ -4,7 +4,8 @@
  * **Details**
  *
  * What one chunk of bytes holds is given as a list of events, so that thousands of small files cost no more than their bytes. The header
- * blocks of an entry come with it as they were, for whoever hands the archive on. Nothing of a body is kept.
+ * blocks of an entry come with it as they were, for whoever hands the archive on. Nothing is kept of the bytes that it is given, and events are
+ * valid as long as those are.
  */
 import { Buffer } from "node:buffer"
 import { blockSize, decodeBlock, paddingOf, type TarHeader } from "./tarFormat.ts"
@@ -101,7 +102,7 @@ export const makeTarReader = ({ several = false }: TarReaderOptions = {}): TarRe
             const wrong = extend(more, extension.kind, block.subarray(0, extension.size))
             if (wrong !== undefined) return invalid(wrong)
             // What is said of all entries is applied here, and must not be handed on without the entries it was said of.
-            if (extension.kind !== "g") blocks.push(block)
+            if (extension.kind !== "g") blocks.push(Buffer.from(block))
             extension = undefined
             break
           }
@@ -122,7 +123,7 @@ export const makeTarReader = ({ several = false }: TarReaderOptions = {}): TarRe
           if (raw.extension !== "") {
             if (raw.size > largestExtension) return invalid(`an extended header has ${raw.size} bytes`)
             extension = { kind: raw.extension, size: raw.size }
-            if (raw.extension !== "g") blocks.push(block)
+            if (raw.extension !== "g") blocks.push(Buffer.from(block))
             break
           }
           const { extension: _, ...plain } = raw

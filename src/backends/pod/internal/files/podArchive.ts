@@ -79,14 +79,14 @@ const joined = (
   return Effect.gen(function* () {
     if (ended) return yield* Cause.done()
     for (let bytes = yield* next; bytes !== undefined; bytes = yield* next) {
-      const part = yield* relay.take(reader.push(bytes))
-      if (part.length > 0) return Arr.of<Uint8Array>(part)
+      const parts = yield* relay.take(reader.push(bytes))
+      if (Arr.isReadonlyArrayNonEmpty(parts)) return parts
     }
     ended = true
     if (!reader.atBoundary() || relay.counts().entries + session.complaints().minor.length < entries) {
       return yield* session.failure(0, true)
     }
     yield* relay.take([{ _tag: "End" }])
-    return Arr.of<Uint8Array>(yield* relay.end)
+    return Arr.of<Uint8Array>(Buffer.concat(yield* relay.end))
   })
 }

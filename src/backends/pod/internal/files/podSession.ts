@@ -40,7 +40,7 @@ export interface Session {
   /** The bytes of the output as they come; undefined at its end. */
   readonly bytes: Effect.Effect<Buffer | undefined, BackendError>
   /** False: nobody reads any more. */
-  readonly write: (bytes: Uint8Array | string) => Effect.Effect<boolean, BackendError>
+  readonly write: (bytes: Uint8Array | ReadonlyArray<Uint8Array> | string) => Effect.Effect<boolean, BackendError>
   readonly end: Effect.Effect<void, BackendError>
   /** After the end of the output. */
   readonly exitCode: Effect.Effect<number, BackendError>
@@ -125,7 +125,7 @@ export const open = Effect.fnUntraced(function* (
       return Buffer.concat([...parts, part.subarray(0, end)]).toString()
     }
   })
-  const write = (bytes: Uint8Array | string) =>
+  const write: Session["write"] = (bytes) =>
     orBackendError(process.write(typeof bytes === "string" ? Buffer.from(bytes) : bytes))
 
   const tool = yield* line

@@ -14,10 +14,10 @@ import { encodeHeader, endOfArchive, paddingOf, type TarHeader, withMode } from 
 export type Modes = "kept" | "shared"
 
 export interface Relay {
-  /** What of these events is to be sent. */
-  readonly take: (events: ReadonlyArray<TarEvent>) => Effect.Effect<Buffer, BackendError>
+  /** What of these events is to be sent, one part after another; valid as long as the events are. */
+  readonly take: (events: ReadonlyArray<TarEvent>) => Effect.Effect<ReadonlyArray<Uint8Array>, BackendError>
   /** What is to be sent last. Fails if the archive has no end. */
-  readonly end: Effect.Effect<Buffer, BackendError>
+  readonly end: Effect.Effect<ReadonlyArray<Uint8Array>, BackendError>
   readonly counts: () => { readonly entries: number; readonly bytes: number }
 }
 
@@ -52,7 +52,7 @@ export const makeRelay = (modes: Modes, mark: string | undefined, operation: str
             const blocks = mode === event.header.mode ? event.blocks : withMode(event.blocks, mode)
             // Not every tar waits with a mode until the directory is filled.
             const open = event.header.type === "Directory" ? mode | 0o700 : mode
-            if (open !== mode) closed.push(blocks)
+            if (open !== mode) closed.push(Buffer.from(blocks))
             parts.push(open === mode ? blocks : withMode(blocks, open))
             break
           }
@@ -69,20 +69,22 @@ export const makeRelay = (modes: Modes, mark: string | undefined, operation: str
             return Effect.fail(refuse(`the archive cannot be read: ${event.detail}`))
         }
       }
-      const all = Buffer.concat(parts)
-      bytes += all.length
-      return Effect.succeed(all)
+      bytes += lengthOf(parts)
+      return Effect.succeed(parts)
     })
 
   const end = Effect.suspend(() => {
     if (!ended) return Effect.fail(refuse("the archive ends too soon"))
-    if (mark === undefined) return Effect.succeed(Buffer.from(endOfArchive))
+    if (mark === undefined) return Effect.succeed([endOfArchive])
     const header = encodeHeader({ path: mark, type: "File", size: 0, mode: 0o600, mtime: 0, target: "" })
-    return Effect.succeed(Buffer.concat([...closed.reverse(), header, endOfArchive]))
+    return Effect.succeed([...closed.reverse(), header, endOfArchive])
   })
 
   return { take, end, counts: () => ({ entries, bytes }) }
 }
+
+/** Of all parts together. */
+export const lengthOf = (parts: ReadonlyArray<Uint8Array>): number => parts.reduce((sum, part) => sum + part.length, 0)
 
 const zeros = Buffer.alloc(512)
 
