@@ -79,6 +79,11 @@ export type NextStep =
       readonly timeout?: Duration.Duration | undefined
       /** A failure shows, but fails neither the job nor, by itself, the steps after it. */
       readonly continueOnError: boolean
+      /**
+       * What it is when the step cannot be started as it is described (shell, working directory, variables): the step's own `failure`, or, by default, an
+       * `error`.
+       */
+      readonly unstartable?: "failure" | "error" | undefined
       readonly filter?: OutputFilter | undefined
       readonly settle: (left: Left) => Effect.Effect<Meaning>
     })

@@ -99,7 +99,7 @@ const runStep = Effect.fnUntraced(function* (
   stop: Stop.Stop,
   concluding: boolean
 ) {
-  const { command, filter, id, name, run } = next
+  const { command, filter, id, name, run, unstartable } = next
   const startedAt = yield* Clock.currentTimeMillis
   const tail = makeTail()
   yield* emit({ _tag: "StepStarted", job: job.name, step: id, name, command })
@@ -127,7 +127,12 @@ const runStep = Effect.fnUntraced(function* (
         halt
       )
       if (!Result.isResult(started)) return started
-      if (Result.isFailure(started)) return failedBy(started.failure)
+      if (Result.isFailure(started)) {
+        const { failure } = started
+        return unstartable === "failure" && failure.reason._tag === "StepStartFailed" && !failure.retryable
+          ? { outcome: "failure" as const, detail: failure.message }
+          : failedBy(failure)
+      }
       const running = started.success
       const shown = yield* Effect.forkIn(show(running), scope)
       const first = yield* Effect.raceFirst(Effect.exit(running.exitCode), halt)

@@ -80,6 +80,31 @@ jobs:
     })
   )
 
+  it.live(
+    "that cannot be started as it is described has failed, as on GitHub: it may be excused, and others see it",
+    () =>
+      Effect.gen(function* () {
+        const steps = `
+- id: nowhere
+  run: echo never
+  working-directory: not/there
+  continue-on-error: true
+- run: echo "\${{ steps.nowhere.outcome }} \${{ steps.nowhere.conclusion }}"
+- run: echo never
+  shell: no-such-shell {0}
+- if: failure()
+  run: echo seen`
+        const ran = yield* run(oneJob(steps))
+        assert.match(ran.output(), /^failure success\n.*no-such-shell: not found\nseen\n$/)
+        assert.strictEqual(ran.result.conclusion, "failure")
+        const [first] = ran.result.runs[0]?.steps ?? []
+        assert.match(
+          first?.detail ?? "",
+          /^The step could not be started: the working directory .*not\/there does not exist$/
+        )
+      })
+  )
+
   it.live("sees variables of the workflow, the job and itself, and what earlier steps set", () =>
     Effect.gen(function* () {
       const ran = yield* run(

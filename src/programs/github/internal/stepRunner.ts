@@ -138,6 +138,7 @@ export const makeStepRunner = (
       }),
       timeout,
       continueOnError: excused,
+      unstartable: "failure",
       filter: makeStepOutput({ masker, reader, obey: (instruction) => obey(said, masker, instruction) }),
       settle: (left) => settle(name, said, state, left)
     }
