@@ -58,7 +58,7 @@ export const parse = (yaml: string): Result.Result<PodTemplate, string> =>
   }).pipe(
     Result.flatMap((value) =>
       typeof value === "object" && value !== null && !Array.isArray(value)
-        ? Result.mapError(Schema.decodeUnknownResult(PodTemplate)(value), (error) => error.message)
+        ? Result.mapError(Schema.decodeResult(PodTemplate)(value), (error) => error.message)
         : Result.fail("it is no mapping with `metadata` and `spec`")
     )
   )

@@ -359,6 +359,6 @@ spec:
   )
 
   it("is decoded from JSON too", () => {
-    assert.isTrue(Result.isSuccess(Schema.decodeUnknownResult(PodTemplate.PodTemplate)({ metadata: null, spec: null })))
+    assert.isTrue(Result.isSuccess(Schema.decodeResult(PodTemplate.PodTemplate)({ metadata: null, spec: null })))
   })
 })

@@ -36,7 +36,7 @@ const pod = (connections: ReadonlyArray<ReadonlyArray<Frame>>) => {
 
 const run = Effect.fnUntraced(function* (connections: ReadonlyArray<ReadonlyArray<Frame>>) {
   const { kube, made } = pod(connections)
-  const none: Effect.Effect<undefined> = Effect.sync(() => undefined)
+  const none: Effect.Effect<undefined> = Effect.undefined
   const transport = makeExecTransport(kube, {
     namespace: "n",
     pod: "p",

@@ -65,6 +65,6 @@ export const encode: (data: PodData) => Schema.Json = Schema.encodeSync(Json)
 
 export const decode = (data: Schema.Json): Effect.Effect<PodData, BackendError> =>
   Effect.mapError(
-    Schema.decodeUnknownEffect(Json)(data),
+    Schema.decodeEffect(Json)(data),
     (error) => new BackendError({ reason: new HandleRejected({ detail: error.message }) })
   )
