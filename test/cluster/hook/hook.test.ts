@@ -63,6 +63,17 @@ printf '#!/bin/sh\\necho built "$@"\\n' > build.sh; chmod +x build.sh; ln -s bui
         )
         assert.deepStrictEqual([failing.code, failing.stdout, failing.outputs], [23, "last words\nerr\n", "late=1\n"])
 
+        // Steps in the background: each begins while the others bring their own files along.
+        const together = yield* Effect.forEach(
+          [1, 2, 3, 4],
+          (id) => runner.script(state, `echo "own=${id}" >> $GITHUB_OUTPUT; sleep 0.5; echo ${id}; exit ${id}`),
+          { concurrency: "unbounded" }
+        )
+        assert.deepStrictEqual(
+          together.map(({ code, outputs, stdout }) => [code, outputs, stdout]),
+          [1, 2, 3, 4].map((id) => [id, `own=${id}\n`, `${id}\n`])
+        )
+
         yield* runner.sh(`: > /home/runner/_work/_temp/_runner_file_commands/set_output_c`)
         const step = yield* runner.call(
           "run_container_step",

@@ -287,6 +287,7 @@ printf '{"action":"opened"}' > ${temp}/_github_workflow/event.json; id -u`
     services
   })
 
+  let scripts = 0
   return RunnerPod.of({
     namespace,
     sh,
@@ -299,7 +300,7 @@ printf '{"action":"opened"}' > ${temp}/_github_workflow/event.json; id -u`
       return (called.response as { readonly state: unknown }).state
     }),
     script: Effect.fnUntraced(function* (state, text, more = {}) {
-      const id = calls
+      const id = scripts++
       const commands = `${temp}/_runner_file_commands`
       yield* sh(
         `cat > ${temp}/script-${id}.sh; : > ${commands}/set_output_${id}; : > ${commands}/step_summary_${id}`,
