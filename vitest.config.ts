@@ -11,6 +11,7 @@ export default defineConfig({
     // Real clusters: `npm run test:cluster`.
     exclude: [...defaultExclude, "test/cluster/**"],
     setupFiles: ["vitest.setup.ts"],
+    globalSetup: ["vitest.globalSetup.ts"],
     pool: "forks",
     // Tests start processes and wait for them: generous, because a time-out here only means "hangs", on any machine.
     testTimeout: 30_000,

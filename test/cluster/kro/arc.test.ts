@@ -1,11 +1,10 @@
-import { execFileSync } from "node:child_process"
-import { mkdtempSync, readFileSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
-import { dirname, join } from "node:path"
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
 import { assert, layer } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import * as KubeClient from "jobscope/backends/kubernetes/KubeClient"
 import * as KubeResource from "jobscope/backends/kubernetes/KubeResource"
+import { bundled } from "../../support/bundled.ts"
 import { TestNamespace, layer as testNamespace } from "../support/testNamespace.ts"
 import { customResources, pod } from "./support/rgds.ts"
 import { all, eventually, forceDelete, nothingLeft, runnerPod, scene, startRunner, startsOf } from "./support/runner.ts"
@@ -252,7 +251,7 @@ layer(arcKinds, { excludeTestServices: true, timeout: "3 minutes" })("kro-runner
         roleRef: { apiGroup: group, kind: "ClusterRole", name: wide.name }
       })
 
-      const data = { "index.js": yield* bundled }
+      const data = { "index.js": readFileSync(join(bundled("kro-runner"), "index.js"), "utf8") }
       yield* create(KubeResource.make<object>({ plural: "configmaps" }), {
         apiVersion: "v1",
         kind: "ConfigMap",
@@ -313,17 +312,4 @@ layer(arcKinds, { excludeTestServices: true, timeout: "3 minutes" })("kro-runner
       yield* nothingLeft(kind, "inside")
     })
   )
-})
-
-/** As scripts/build.ts makes it. */
-const bundled = Effect.sync(() => {
-  const directory = mkdtempSync(join(tmpdir(), "kro-bundle-"))
-  try {
-    const script = join(dirname(dirname(dirname(import.meta.dirname))), "scripts/bundle.ts")
-    const program = `import { bundle } from ${JSON.stringify(script)}; await bundle("kro-runner", ${JSON.stringify(directory)})`
-    execFileSync(process.execPath, ["--input-type=module", "-e", program])
-    return readFileSync(join(directory, "index.js"), "utf8")
-  } finally {
-    rmSync(directory, { recursive: true, force: true })
-  }
 })

@@ -1,35 +1,16 @@
-import { spawnSync } from "node:child_process"
-import { mkdtempSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert, layer } from "@effect/vitest"
 import { Effect } from "effect"
+import { bundled } from "../../support/bundled.ts"
 import { layer as testNamespace } from "../support/testNamespace.ts"
 import { makeRgd, pod } from "./support/rgds.ts"
 import { nothingLeft, runnerPod, startRunner, startsOf } from "./support/runner.ts"
-
-const root = join(import.meta.dirname, "../../..")
-
-/** The program as it is shipped. */
-const bundled = Effect.map(
-  Effect.acquireRelease(
-    Effect.sync(() => mkdtempSync(join(tmpdir(), "kro-many-"))),
-    (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
-  ),
-  (folder) => {
-    const script = join(root, "scripts/bundle.ts")
-    const program = `import { bundle } from ${JSON.stringify(script)}; await bundle("kro-runner", ${JSON.stringify(folder)})`
-    const { status, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", program], { encoding: "utf8" })
-    assert.strictEqual(status, 0, stderr)
-    return join(folder, "index.js")
-  }
-)
 
 layer(testNamespace, { excludeTestServices: true, timeout: "5 minutes" })("twenty of kro-runner", (it) => {
   it.effect("run at once, each its own work once, and leave nothing", () =>
     Effect.gen(function* () {
       const label = { "actions.github.com/scale-set-name": "twenty" }
-      const program = yield* bundled
+      const program = join(bundled("kro-runner"), "index.js")
       const rgd = yield* makeRgd({ labels: label, resources: [pod("sleep 3; exit 0")] })
       const names = Array.from({ length: 20 }, (_, index) => `many-${index}`)
       yield* Effect.forEach(names, (name) => runnerPod(name, { labels: label }, { nodeSelector: { nobody: "here" } }), {

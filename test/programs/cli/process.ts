@@ -3,8 +3,8 @@ import { execFileSync } from "node:child_process"
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
-import { afterAll, afterEach, beforeAll } from "@effect/vitest"
-import { bundle } from "../../../scripts/bundle.ts"
+import { afterEach, beforeAll } from "@effect/vitest"
+import { bundled } from "../../support/bundled.ts"
 import { type Ended, killAll, onTerminal, type Running, start as startProcess } from "../console/process.ts"
 
 const folders: Array<string> = []
@@ -28,23 +28,21 @@ export interface Where {
   readonly node?: string
 }
 
-let bundled = ""
+const program = () => join(bundled("cli"), "index.js")
 
 /** For the top of a test file. */
 export const useJobscope = (): void => {
-  beforeAll(async () => {
-    bundled = mkdtempSync(join(tmpdir(), "jobscope-bundle-"))
-    await bundle("cli", bundled)
+  beforeAll(() => {
+    program()
   })
   afterEach(() => {
     killAll()
     for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true })
   })
-  afterAll(() => rmSync(bundled, { recursive: true, force: true }))
 }
 
 export const start = (args: ReadonlyArray<string>, where: Where = {}): Running =>
-  startProcess([where.node ?? process.execPath, join(bundled, "index.js"), ...args], isolated(where))
+  startProcess([where.node ?? process.execPath, program(), ...args], isolated(where))
 
 /** What is on this machine, and how it is set up, is none of a test's business. */
 const isolated = ({ cwd = folder(), env }: Where) => ({
@@ -57,8 +55,7 @@ export const runOnTerminal = (
   actions: Parameters<typeof onTerminal>[0],
   args: ReadonlyArray<string>,
   { columns, ...where }: Where & { readonly columns: number }
-): Promise<Ended> =>
-  onTerminal(actions, [process.execPath, join(bundled, "index.js"), ...args], { ...isolated(where), columns })
+): Promise<Ended> => onTerminal(actions, [process.execPath, program(), ...args], { ...isolated(where), columns })
 
 export const run = (args: ReadonlyArray<string>, where?: Where): Promise<Ended> => start(args, where).ended
 

@@ -253,15 +253,15 @@ echo out=1 >> $GITHUB_OUTPUT; echo sum >> $GITHUB_STEP_SUMMARY; echo made > made
   )
 })
 
-/** All pods of the fake share this machine's ports. */
-const servedPort = (mode: "claim" | "copy") => (mode === "claim" ? 47123 : 47124)
+/** All pods of the fake share this machine's ports; these are none that the kernel gives to connections. */
+const servedPort = (mode: "claim" | "copy") => (mode === "claim" ? 27123 : 27124)
 
 /** Says one word to everybody. */
 const server = (port: number) =>
   FakeImage.distroless(
     process.execPath,
     "-e",
-    `require("net").createServer((socket) => socket.end("served")).listen(${port})`
+    `require("net").createServer((socket) => socket.on("error", () => {}).end("served")).listen(${port})`
   )
 
 /** All but the runner's own pod and claim. */

@@ -2,16 +2,15 @@
  * A runner's pod on a real cluster, as Actions Runner Controller makes it: uid 1001, the rights of the chart's Role and no other, in-cluster
  * configuration, the hook called by the runner's own Node, in both container modes.
  */
-import { spawnSync } from "node:child_process"
 import { randomUUID } from "node:crypto"
-import { mkdtempSync, readFileSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert } from "@effect/vitest"
 import { Context, Effect, Layer, Schedule, Stream } from "effect"
 import * as KubeClient from "jobscope/backends/kubernetes/KubeClient"
 import * as KubeResource from "jobscope/backends/kubernetes/KubeResource"
 import * as FakeRights from "../../../../src/testing/kubernetes/FakeRights.ts"
+import { bundled } from "../../../support/bundled.ts"
 
 export type Mode = "claim" | "copy"
 
@@ -52,19 +51,6 @@ export class RunnerPod extends Context.Service<
   }
 >()("jobscope/test/cluster/RunnerPod") {}
 
-const root = join(import.meta.dirname, "../../../..")
-
-const bundle = Effect.acquireRelease(
-  Effect.sync(() => {
-    const folder = mkdtempSync(join(tmpdir(), "jobscope-hook-"))
-    const script = `import { bundle } from ${JSON.stringify(join(root, "scripts/bundle.ts"))}; await bundle("hook", ${JSON.stringify(folder)})`
-    const { status, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", script], { encoding: "utf8" })
-    assert.strictEqual(status, 0, stderr)
-    return folder
-  }),
-  (folder) => Effect.sync(() => rmSync(folder, { recursive: true }))
-).pipe(Effect.map((folder) => readFileSync(join(folder, "index.js"), "utf8")))
-
 const mount = (sourceVolumePath: string, targetVolumePath: string, readOnly = false) => ({
   sourceVolumePath,
   targetVolumePath,
@@ -93,7 +79,7 @@ const stepMounts = [
 /** `settings`: variables of the runner's container. */
 const make = Effect.fnUntraced(function* (mode: Mode, settings: Readonly<Record<string, string>> = {}) {
   const kube = yield* KubeClient.KubeClient
-  const code = yield* bundle
+  const code = readFileSync(join(bundled("hook"), "index.js"), "utf8")
   const namespace = `jobscope-test-${randomUUID().slice(0, 8)}`
   const create = <A>(resource: KubeResource.KubeResource<A>, body: object) =>
     kube.request({ verb: "create", resource, namespace, body })

@@ -15,28 +15,12 @@ import * as KubeResource from "../../../../src/backends/kubernetes/KubeResource.
 import * as FakeImage from "../../../../src/testing/kubernetes/FakeImage.ts"
 import * as FakeKubernetes from "../../../../src/testing/kubernetes/FakeKubernetes.ts"
 import * as FakeRights from "../../../../src/testing/kubernetes/FakeRights.ts"
-
-const root = join(import.meta.dirname, "../../../..")
+import { bundled } from "../../../support/bundled.ts"
 
 /** The runner's own Node, where this machine has one of its kind. */
 const node = spawnSync("/usr/bin/node", ["--version"], { encoding: "utf8" }).stdout?.startsWith("v20.")
   ? "/usr/bin/node"
   : process.execPath
-
-let made: string | undefined
-
-/** The bundle, made once for all tests of a file. */
-const hook = (): string => {
-  if (made === undefined) {
-    const folder = mkdtempSync(join(tmpdir(), "jobscope-hook-"))
-    process.on("exit", () => rmSync(folder, { recursive: true, force: true }))
-    const script = `import { bundle } from ${JSON.stringify(join(root, "scripts/bundle.ts"))}; await bundle("hook", ${JSON.stringify(folder)})`
-    const { status, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", script], { encoding: "utf8" })
-    assert.strictEqual(status, 0, stderr)
-    made = join(folder, "index.js")
-  }
-  return made
-}
 
 /** What came of one call. */
 export interface Called {
@@ -218,7 +202,7 @@ const make = Effect.fnUntraced(function* (mode: "claim" | "copy", home: string) 
 
   const launch = (stdin: string, responseFile: string, more: Readonly<Record<string, string>> = {}) =>
     Effect.sync((): Calling => {
-      const child = spawn(node, [hook()], { cwd: workspace, env: { ...env, ...more } })
+      const child = spawn(node, [join(bundled("hook"), "index.js")], { cwd: workspace, env: { ...env, ...more } })
       let stdout = ""
       let stderr = ""
       const listeners = new Set<() => void>()

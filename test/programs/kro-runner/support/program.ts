@@ -1,21 +1,18 @@
 /** The program as it is shipped, as processes against a fake cluster. */
-import { spawn, spawnSync } from "node:child_process"
+import { spawn } from "node:child_process"
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { assert } from "@effect/vitest"
 import { Effect } from "effect"
 import { FakeKubernetes } from "jobscope/testing"
+import { bundled } from "../../../support/bundled.ts"
 
 const root = join(import.meta.dirname, "../../../..")
 const folder = mkdtempSync(join(tmpdir(), "jobscope-kro-runner-"))
 
 /** For `beforeAll`. */
 export const build = (): void => {
-  const script = join(root, "scripts/bundle.ts")
-  const program = `import { bundle } from ${JSON.stringify(script)}; await bundle("kro-runner", ${JSON.stringify(folder)})`
-  const { status, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", program], { encoding: "utf8" })
-  assert.strictEqual(status, 0, stderr)
+  bundled("kro-runner")
   mkdirSync(join(folder, "cache"), { mode: 0o700 })
 }
 
@@ -44,7 +41,7 @@ export const start = Effect.fnUntraced(function* (env: Readonly<Record<string, s
   let code: number | undefined
   const child = yield* Effect.acquireRelease(
     Effect.sync(() =>
-      spawn(join(root, "node_modules/.bin/node"), [join(folder, "index.js")], {
+      spawn(join(root, "node_modules/.bin/node"), [join(bundled("kro-runner"), "index.js")], {
         env: {
           PATH: process.env.PATH,
           JOBSCOPE_CODE_CACHE: join(folder, "cache"),
